@@ -1,0 +1,56 @@
+# One command a job, the same on a desk and in CI. Everything runs from .venv, installed from hashed lock files.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: help serve test setup check format bench-core lock clean
+
+help:  ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+serve: $(VENV)/.runtime  ## start the service; options: make serve ARGS="--port 9000"
+	@exec $(BIN)/python -m service $(ARGS)
+
+test: $(VENV)/.development  ## run the whole test suite; options: make test ARGS="-k fold -x"
+	@$(BIN)/python -m pytest $(ARGS)
+
+setup: $(VENV)/.development  ## just the environment, runtime and development
+
+check: $(VENV)/.development  ## lint, format, types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: $(VENV)/.development  ## put the code into its format
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix --quiet
+
+bench-core: $(VENV)/.runtime  ## time append, roll-up and fold beside numpy
+	@$(BIN)/python -m loadgen.bench.core $(ARGS)
+
+lock: pyproject.toml  ## resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --upgrade \
+	    --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --upgrade --group dev \
+	    --custom-compile-command "make lock" -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "tenfold needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock | $(BIN)/python
+	@echo "installing what tenfold runs on …"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
+	@echo "installing what tenfold is tested with …"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

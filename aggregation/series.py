@@ -1,0 +1,151 @@
+"""One symbol: append, roll up, statistics, check.
+
+All that changes a symbol's memory is called from here, in this order and no other:
+
+1. ``append`` writes the new prices into the raw ring, past the published count, over prices that no window can
+   ask for any more; then it publishes the count, ``covered[0]``. That single aligned store is the append.
+2. ``roll_up`` writes the summaries of the blocks that the count completes, level by level; after each level it
+   publishes how many prices that level now covers, ``covered[j]``. Nothing reads a summary beyond that number.
+
+So a process that is killed between any two instructions leaves the state before or the state after, never a mix:
+prices that were not published are overwritten by the next append, summaries that were not published are written
+again, with the same bytes, by the next roll-up. ``statistics`` takes no lock; it reads a count, folds, and makes sure
+that nothing it read has been overwritten meanwhile.
+
+One writer at a time is the caller's business; any number of readers may be at work beside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import kernels
+from .invariants import check
+from .levels import SUMMARY_FIELDS, Geometry
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+MAX_PRICE: Final = 1e100
+"""The largest absolute price. Its square times any count stays below 1e308, so no statistic can overflow."""
+
+
+class Statistics(NamedTuple):
+    """What a window looks like; ``size`` is the prices in it, ``var`` the population variance (ddof = 0)."""
+
+    size: int
+    min: float
+    max: float
+    last: float
+    avg: float
+    var: float
+
+
+class PriceError(ValueError):
+    """A price that is not finite or beyond ±``MAX_PRICE``; ``index`` is its place in the batch."""
+
+    def __init__(self, index: int, price: float) -> None:
+        super().__init__(f"price {index} of the batch is {price!r}, not a finite number within ±{MAX_PRICE:g}")
+        self.index = index
+
+
+class Series:
+    """The newest prices of one symbol, with a summary of every completed block, in memory that is given to it.
+
+    Args:
+        memory: a writable buffer of at least ``geometry.slot_bytes`` bytes. All zero it is an empty series; a buffer
+            that another series filled, in this process or another, is that series.
+        geometry: the shape of the memory.
+
+    Raises:
+        ValueError: the buffer is too small or read-only.
+    """
+
+    __slots__ = ("_plan", "_published", "_raw", "_summaries", "covered", "geometry")
+
+    def __init__(self, memory: WriteableBuffer, geometry: Geometry) -> None:
+        view = memoryview(memory).cast("B")
+        if view.readonly or view.nbytes < geometry.slot_bytes:
+            raise ValueError(f"a series needs {geometry.slot_bytes} writable bytes, not {view.nbytes}")
+        self.geometry = geometry
+        self.covered: npt.NDArray[np.int64] = np.frombuffer(view, np.int64, geometry.levels)
+        self._published = view[: geometry.levels * 8].cast("q")
+        self._raw: npt.NDArray[np.float64] = np.frombuffer(view, np.float64, geometry.capacity(0), geometry.raw_offset)
+        cells = np.frombuffer(view, np.float64, geometry.summaries * SUMMARY_FIELDS, geometry.summaries_offset)
+        self._summaries: npt.NDArray[np.float64] = cells.reshape(-1, SUMMARY_FIELDS)
+        self._plan = geometry.plan
+
+    @property
+    def count(self) -> int:
+        """Prices ever appended. O(1)."""
+        return self._published[0]
+
+    @property
+    def tail(self) -> int:
+        """The newest prices that no summary covers yet. O(1)."""
+        if self.geometry.levels == 1:
+            return self.count
+        return self._published[0] - self._published[1]
+
+    def append(self, prices: npt.ArrayLike) -> int:
+        """Append a batch, oldest first, and return the new count. O(len(prices)).
+
+        Should compaction have fallen far behind, it is caught up with first, so that folds stay cheap.
+
+        Args:
+            prices: float64, shape (1 … geometry.max_batch,); something else is converted where numpy can.
+
+        Raises:
+            PriceError: a price is not finite or beyond ±``MAX_PRICE``; nothing was appended.
+            ValueError: no price, too many, or not one-dimensional; nothing was appended.
+        """
+        batch = np.ascontiguousarray(prices, dtype=np.float64)
+        size: int = batch.shape[0]
+        if batch.ndim != 1 or not 1 <= size <= self.geometry.max_batch:
+            raise ValueError(f"a batch is a row of 1 to {self.geometry.max_batch} prices, not of shape {batch.shape}")
+        if self.tail > self.geometry.max_tail:
+            self.roll_up()
+        count = self._published[0]
+        refused = kernels.write(self._raw, count, batch, MAX_PRICE)
+        if refused >= 0:
+            raise PriceError(refused, float(batch[refused]))
+        self._published[0] = count + size
+        return count + size
+
+    def roll_up(self, through: int | None = None) -> None:
+        """Summarise the blocks that are complete by now, on levels 1 … ``through`` (default: all of them).
+
+        Amortised O(1) a price; of ten thousand new prices about as long as copying them took. Stopping early, or being
+        killed, is harmless: the next roll-up goes on where each level stands.
+        """
+        top = self.geometry.levels - 1
+        kernels.roll_up(
+            self.covered, self._raw, self._summaries, self._plan, top if through is None else min(through, top)
+        )
+
+    def statistics(self, k: int) -> Statistics:
+        """Statistics over the newest ``radix**k`` prices, or all there are if fewer. O(levels), plus O(tail).
+
+        Min, max and last are exact. Average and variance are computed from differences within the data, so their
+        error is a few units in the last place of the *spread*, however large the prices are.
+
+        Raises:
+            ValueError: k is not in 1 … max_k, or there is no price yet.
+        """
+        if not 1 <= k <= self.geometry.max_k:
+            raise ValueError(f"k must be from 1 to {self.geometry.max_k}, not {k}")
+        statistics = Statistics._make(kernels.fold(self.covered, self._raw, self._summaries, self._plan, k))
+        if statistics.size == 0:
+            raise ValueError("no price has been appended yet")
+        return statistics
+
+    def check(self) -> None:
+        """Assert every invariant of the structure; O(retention). For tests and for a suspicious operator.
+
+        Raises:
+            AssertionError: names the level and the block that is wrong, with what was found there.
+        """
+        check(self.geometry, self.covered, self._raw, self._summaries)

@@ -1,0 +1,12 @@
+"""tenfold over HTTP.
+
+Read in this order:
+
+* ``settings``   every option, its default and its bounds
+* ``wire``       bytes to a batch or a problem; statistics to bytes
+* ``problems``   what errors look like
+* ``compactor``  the write-behind step, after the answer is on its way
+* ``routes``     one small module a resource
+* ``app``        the parts put together
+* ``__main__``   from the command line to a listening process
+"""

@@ -1,0 +1,42 @@
+"""The parts put together: routes, error handler, compactor. Wiring only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sanic import Sanic
+
+from aggregation import Symbols
+
+from .compactor import Compactor
+from .problems import ProblemHandler
+from .routes.add_batch import add_batch_handler
+from .routes.health import health_handler
+from .routes.stats import stats_handler
+from .settings import Settings
+
+AnySanic = Sanic[Any, Any]
+"""Sanic's type is generic in its configuration and its context; neither matters here."""
+
+READ_AHEAD_BYTES = 256 * 1024
+"""What is read of a body before reading pauses for the handler: enough for a largest batch at full precision."""
+
+
+def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> AnySanic:
+    """Make the Sanic application that serves these symbols. Its name must be unique in the process."""
+    app: AnySanic = Sanic(name, error_handler=ProblemHandler(), configure_logging=False)
+    app.config.ACCESS_LOG = False
+    app.config.REQUEST_MAX_SIZE = settings.max_body
+    app.config.REQUEST_BUFFER_SIZE = READ_AHEAD_BYTES
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = settings.stop_seconds
+
+    compactor = Compactor()
+    app.add_route(add_batch_handler(symbols, compactor), "/add_batch", methods=["POST"], name="add_batch")
+    app.add_route(stats_handler(symbols), "/stats", methods=["GET", "HEAD"], name="stats")
+    app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
+
+    @app.after_server_stop
+    async def drain(_app: AnySanic) -> None:
+        compactor.drain()
+
+    return app

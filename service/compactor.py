@@ -1,0 +1,50 @@
+"""Write-behind: the roll-up happens after the answer is on its way.
+
+An append wakes the compactor; the event loop calls it back once the handler is done and its response was handed to the
+socket. Nothing polls, and there is no task that a stop would have to cancel. Folds are exact meanwhile: they use each
+level as far as it has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aggregation import Series
+
+
+class Compactor:
+    """Rolls up the series that were appended to, in the order of their first append, one a turn of the event loop."""
+
+    def __init__(self) -> None:
+        self._due: dict[Series, None] = {}  # a dict for its order
+        self._scheduled = False
+
+    @property
+    def due(self) -> int:
+        """Series that wait for their roll-up."""
+        return len(self._due)
+
+    def wake(self, series: Series) -> None:
+        """Have a series rolled up soon. O(1); call it from the event loop."""
+        self._due[series] = None
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def drain(self) -> None:
+        """Roll up all that is due, now."""
+        while self._due:
+            self._roll_up_next()
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self._due:
+            self._roll_up_next()
+        if self._due:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _roll_up_next(self) -> None:
+        series = next(iter(self._due))
+        del self._due[series]
+        series.roll_up()

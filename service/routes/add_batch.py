@@ -1,0 +1,35 @@
+"""``POST /add_batch/``: prices in."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from sanic import HTTPResponse, Request
+
+from aggregation import MAX_PRICE, PriceError, Symbols, TooManySymbolsError
+from service.compactor import Compactor
+from service.problems import Problem
+from service.wire import read_batch, write_receipt
+
+from . import Handler
+
+
+def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
+    """Make the handler that appends a batch, answers, and leaves the roll-up to the compactor."""
+    max_batch = symbols.geometry.max_batch
+
+    async def add_batch(request: Request) -> HTTPResponse:
+        batch = read_batch(request.body, max_batch)
+        if isinstance(batch, Problem):
+            return batch.response()
+        try:
+            series, count = symbols.append(batch.symbol, batch.prices)
+        except PriceError as error:
+            detail = f"Every one of values must be within ±{MAX_PRICE:g}."
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{error.index}").response()
+        except TooManySymbolsError as error:
+            return Problem(HTTPStatus.CONFLICT, f"{error}.").response()
+        compactor.wake(series)
+        return HTTPResponse(write_receipt(batch.symbol, len(batch.prices), count), content_type="application/json")
+
+    return add_batch

@@ -1,0 +1,20 @@
+"""``GET /health/``: whether it serves."""
+
+from __future__ import annotations
+
+import orjson
+from sanic import HTTPResponse, Request
+
+from aggregation import Symbols
+
+from . import Handler
+
+
+def health_handler(symbols: Symbols) -> Handler:
+    """Make the handler that says that it serves, and how many symbols there are and may be."""
+
+    async def health(_request: Request) -> HTTPResponse:
+        body = {"status": "ok", "symbols": len(symbols), "max_symbols": symbols.max_symbols}
+        return HTTPResponse(orjson.dumps(body), content_type="application/json")
+
+    return health

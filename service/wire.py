@@ -1,0 +1,195 @@
+"""Bytes to a batch or a problem, a query to a window or a problem, statistics to bytes. Nothing here acts.
+
+**Reading a batch.** Parsing ten thousand prices is the dearest thing that the service does, and simdjson's
+``as_buffer`` does it in a third of the time of any other parser, straight into float64. But it is lenient where a
+batch must be strict: it flattens nested arrays, skips a byte-order mark, takes the first of two equal keys, and refuses
+integers from 2^64 on, which are fine JSON. So the fast reader may only say *yes*: it takes what is plainly a batch
+and leaves all else to the careful reader, which decides alone and knows why. Whatever the fast one takes, the careful
+one takes too, with the same prices to the bit.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import simdjson
+
+from aggregation import Statistics
+
+from .problems import Problem
+
+MAX_SYMBOL_BYTES: Final = 64
+"""Room for any ticker, ISIN or composite key; small enough that a directory entry has a fixed size."""
+
+BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the direction of the text around them: two symbols could look alike."""
+
+QUERIES_REMEMBERED: Final = 256
+"""Dashboards repeat at most symbols × windows queries, 80 by default; the rest of the room is slack."""
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class Batch(NamedTuple):
+    """A symbol and its new prices, float64, oldest first."""
+
+    symbol: str
+    prices: npt.NDArray[np.float64]
+
+
+class Window(NamedTuple):
+    """A symbol and which of its windows is asked for."""
+
+    symbol: str
+    k: int
+
+
+def read_batch(body: bytes, max_batch: int) -> Batch | Problem:
+    """Read ``{"symbol": …, "values": […]}``; O(len(body)).
+
+    Whether the prices are within bounds is for the series to say. Other keys are ignored.
+    """
+    batch = _read_fast(body) or _read_carefully(body)
+    if isinstance(batch, Problem):
+        return batch
+    refusal = refuse_symbol(batch.symbol)
+    if refusal is not None:
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, refusal, pointer="/symbol")
+    if not 1 <= len(batch.prices) <= max_batch:
+        detail = f"values must hold 1 to {max_batch} prices, not {len(batch.prices)}."
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer="/values")
+    return batch
+
+
+_parser = simdjson.Parser()
+
+
+def _read_fast(body: bytes) -> Batch | None:
+    """The batch, if the body is plainly one, else None: then the careful reader decides.
+
+    One opening bracket in all means that no array is nested. The document dies with this frame, as it must before the
+    parser is used again.
+    """
+    if body.find(b"[", body.find(b"[") + 1) >= 0 or body.startswith(BYTE_ORDER_MARK):
+        return None
+    try:
+        document = _parser.parse(body)
+        if not isinstance(document, simdjson.Object) or len(document) != 2:  # noqa: PLR2004 - symbol and values, once
+            return None
+        symbol, values = document["symbol"], document["values"]
+        if not isinstance(symbol, str) or not isinstance(values, simdjson.Array):
+            return None
+        return Batch(symbol, np.frombuffer(values.as_buffer(of_type="d")))
+    except (KeyError, RuntimeError, TypeError, ValueError):
+        return None
+
+
+class _Members(list[tuple[str, Any]]):
+    """An object's members in the order in which they stand, repeated names and all."""
+
+
+def _whole_number(digits: str) -> float:
+    """The nearest double, however many digits. Adding zero makes -0 the integer that it is."""
+    return float(digits) + 0.0
+
+
+def _read_carefully(body: bytes) -> Batch | Problem:
+    """The batch, or what is wrong with it.
+
+    orjson decides whether this is JSON: it is strict, and refuses lone surrogates and numbers beyond float64. It keeps
+    only the last of repeated names, though, so the members are then read with the standard library.
+    """
+    try:
+        orjson.loads(body)
+        members = json.loads(body, object_pairs_hook=_Members, parse_int=_whole_number)
+    except orjson.JSONDecodeError as error:
+        return Problem(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}.")
+    except RecursionError:
+        return Problem(HTTPStatus.BAD_REQUEST, "The body is not JSON that can be read: it is nested too deeply.")
+    if not isinstance(members, _Members):
+        return Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "The body must be an object with symbol and values.", pointer=""
+        )
+    names = [name for name, _ in members]
+    for name in ("symbol", "values"):
+        if names.count(name) != 1:
+            detail = f"{name} is missing." if name not in names else f"{name} is given more than once."
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/{name}")
+    return _shape(dict(members))
+
+
+def _shape(document: Mapping[str, Any]) -> Batch | Problem:
+    """The batch, if symbol and values are of the right types."""
+    symbol, values = document["symbol"], document["values"]
+    if not isinstance(symbol, str):
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "symbol must be a string.", pointer="/symbol")
+    if not isinstance(values, list) or isinstance(values, _Members):
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "values must be an array of numbers.", pointer="/values")
+    for index, value in enumerate(values):
+        if not isinstance(value, float):
+            detail = "Every one of values must be a number."
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{index}")
+    return Batch(symbol, np.array(values, dtype=np.float64))
+
+
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def refuse_symbol(symbol: str) -> str | None:
+    """What is wrong with a new symbol's name, or None."""
+    if not symbol:
+        return "symbol must not be empty."
+    if len(symbol.encode()) > MAX_SYMBOL_BYTES:
+        return f"symbol must not be longer than {MAX_SYMBOL_BYTES} bytes in UTF-8."
+    if symbol != symbol.strip():
+        return "symbol must not begin or end with white space."
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in symbol):
+        return "symbol must not contain control characters."
+    if not BIDIRECTIONAL.isdisjoint(symbol):
+        return "symbol must not contain bidirectional controls."
+    return None
+
+
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def read_query(query: str, max_k: int) -> Window | Problem:
+    """Read ``symbol=…&k=…``. k is matched literally: int() would also take "01", "+1" and full-width digits."""
+    try:
+        fields = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        return Problem(HTTPStatus.BAD_REQUEST, "The query is not UTF-8 after percent-decoding.")
+    names = [name for name, _ in fields]
+    for name in ("symbol", "k"):
+        if names.count(name) != 1:
+            detail = f"{name} is missing from the query." if name not in names else f"{name} is given more than once."
+            return Problem(HTTPStatus.BAD_REQUEST, detail)
+    values = dict(fields)
+    if not values["symbol"]:
+        return Problem(HTTPStatus.BAD_REQUEST, "symbol is blank.")
+    if values["k"] not in [str(k) for k in range(1, max_k + 1)]:
+        return Problem(HTTPStatus.BAD_REQUEST, f"k must be a whole number from 1 to {max_k}.")
+    return Window(values["symbol"], int(values["k"]))
+
+
+def write_statistics(statistics: Statistics) -> bytes:
+    """The answer of ``/stats/``: five JSON numbers in their shortest form that reads back the same."""
+    return orjson.dumps(
+        {
+            "min": statistics.min,
+            "max": statistics.max,
+            "last": statistics.last,
+            "avg": statistics.avg,
+            "var": statistics.var,
+        }
+    )
+
+
+def write_receipt(symbol: str, added: int, count: int) -> bytes:
+    """The answer of ``/add_batch/``: what was added, and the prices ever appended to the symbol."""
+    return orjson.dumps({"symbol": symbol, "added": added, "count": count})

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from sanic_testing.reusable import ReusableClient
+
+from aggregation import Symbols
+from service.app import create_app
+from service.settings import Settings
+
+_names = (f"tenfold-{number}" for number in itertools.count())
+
+
+class Api:
+    """A tenfold on a real socket in this process, and a client that it answers."""
+
+    def __init__(self, client: ReusableClient, symbols: Symbols) -> None:
+        self._client = client
+        self.symbols = symbols
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        _, response = self._client.request(path, http_method=method, gather_request=False, **options)
+        response.__class__ = httpx.Response  # as it came: sanic-testing's class makes json a property
+        assert isinstance(response, httpx.Response)
+        return response
+
+    def get(self, path: str, **params: str) -> httpx.Response:
+        return self.request("GET", path, params=params or None)
+
+    def post(self, body: bytes, path: str = "/add_batch/") -> httpx.Response:
+        return self.request("POST", path, content=body, headers={"content-type": "application/json"})
+
+    def add(self, symbol: str, values: list[float]) -> httpx.Response:
+        return self.request("POST", "/add_batch/", json={"symbol": symbol, "values": values})
+
+    def state(self) -> dict[str, int]:
+        """Every symbol and its count: what a refusal must leave as it is."""
+        counts = {}
+        for symbol in self.symbols:
+            series = self.symbols.get(symbol)
+            assert series is not None
+            counts[symbol] = series.count
+        return counts
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Two symbols at most, so that the limit is near; windows up to 10^4, so that rings wrap soon."""
+    return Settings(max_symbols=2, max_k=4, max_body=1 << 20)
+
+
+@pytest.fixture
+def api(settings: Settings) -> Iterator[Api]:
+    symbols = Symbols(settings.geometry, settings.max_symbols)
+    loop = asyncio.new_event_loop()
+    client = ReusableClient(create_app(settings, symbols, next(_names)), loop=loop, port=0)
+    with client:
+        yield Api(client, symbols)
+    loop.close()

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import math
+import random
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.service.conftest import Api
+
+
+def test_a_batch_is_confirmed_with_the_new_count(api: Api) -> None:
+    """The receipt names the symbol, the prices added and the prices ever appended."""
+    assert api.add("EURUSD", [1.0, 2.0, 3.0]).json() == {"symbol": "EURUSD", "added": 3, "count": 3}
+    assert api.add("EURUSD", [4.0]).json() == {"symbol": "EURUSD", "added": 1, "count": 4}
+
+
+def test_statistics_are_five_numbers_of_the_newest_window(api: Api) -> None:
+    """The answer has exactly min, max, last, avg and var, over exactly the last 10^k prices."""
+    api.add("EURUSD", [float(n) for n in range(25)])
+    response = api.get("/stats/", symbol="EURUSD", k="1")
+    assert response.headers["content-type"] == "application/json"
+    # 15 … 24: the variance of ten consecutive whole numbers is (10² − 1) / 12.
+    assert response.json() == {"min": 15.0, "max": 24.0, "last": 24.0, "avg": 19.5, "var": 8.25}
+    assert list(response.json()) == ["min", "max", "last", "avg", "var"]
+
+
+def test_fewer_prices_than_the_window_are_all_there_are(api: Api) -> None:
+    """A window longer than the stream is answered over all prices."""
+    api.add("A", [1.0, 3.0])
+    for k in "1234":
+        assert api.get("/stats/", symbol="A", k=k).json() == {
+            "min": 1.0,
+            "max": 3.0,
+            "last": 3.0,
+            "avg": 2.0,
+            "var": 1.0,
+        }
+
+
+def test_numbers_come_back_bit_for_bit(api: Api) -> None:
+    """A price survives the way in and out to the last bit, in the shortest form that reads back the same."""
+    generator = random.Random(5)
+    for _ in range(300):
+        price = struct.unpack("<d", generator.randbytes(8))[0]
+        if not math.isfinite(price) or abs(price) > 1e100:
+            continue
+        api.add("A", [price])
+        text = api.get("/stats/", symbol="A", k="1").text
+        last = text.split('"last":')[1].split(",")[0]
+        assert struct.pack("<d", float(last)) == struct.pack("<d", price)
+        assert len(last) <= len(repr(price)) + 1  # orjson writes 1e16 where repr writes 1e+16, and the like
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_paths_work_with_and_without_the_slash(api: Api, slash: str) -> None:
+    """Both spellings of a path are served, without a redirect."""
+    assert api.post(b'{"symbol": "A", "values": [1]}', path=f"/add_batch{slash}").status_code == 200
+    assert api.get(f"/stats{slash}", symbol="A", k="1").status_code == 200
+    assert api.get(f"/health{slash}").status_code == 200
+
+
+def test_head_answers_as_get_without_a_body(api: Api) -> None:
+    """HEAD works wherever GET does, with the same headers."""
+    api.add("A", [1.0])
+    for path in ("/stats/?symbol=A&k=1", "/health/"):
+        get, head = api.request("GET", path), api.request("HEAD", path)
+        assert head.status_code == get.status_code == 200
+        assert head.content == b""
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+
+def test_health_says_ok(api: Api) -> None:
+    """Health is ok as soon as it answers, with the number of symbols and its limit."""
+    assert api.get("/health/").json() == {"status": "ok", "symbols": 0, "max_symbols": 2}
+    api.add("A", [1.0])
+    assert api.get("/health/").json() == {"status": "ok", "symbols": 1, "max_symbols": 2}
+
+
+@pytest.mark.parametrize("query", ["ES+03-26", "ES%2003-26"])
+def test_both_spellings_of_a_space_are_one_symbol(api: Api, query: str) -> None:
+    """A space in the query may be written + or %20, as clients do."""
+    api.add("ES 03-26", [1.0])
+    assert api.request("GET", f"/stats/?symbol={query}&k=1").status_code == 200
+
+
+def test_symbols_are_opaque(api: Api) -> None:
+    """Symbols that differ in case or in Unicode form are different symbols."""
+    api.add("é", [1.0])
+    api.add("e\u0301", [2.0])
+    assert api.get("/stats/", symbol="é", k="1").json()["last"] == 1.0
+    assert api.get("/stats/", symbol="e\u0301", k="1").json()["last"] == 2.0
+
+
+def test_an_unknown_query_field_is_ignored(api: Api) -> None:
+    """A field that nobody asked for does no harm, as in the body."""
+    api.add("A", [1.0])
+    assert api.request("GET", "/stats/?symbol=A&k=1&_=1763").status_code == 200
+
+
+def test_roll_up_follows_the_answer(api: Api) -> None:
+    """Soon after a batch is confirmed every completed block is summarised, without anybody asking."""
+    api.add("A", [float(n % 7) for n in range(5000)])
+    api.get("/health/")
+    series = api.symbols.get("A")
+    assert series is not None
+    assert series.covered.tolist() == [5000, 5000, 5000, 5000]
+    series.check()
+
+
+async def chunks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 100):
+        yield body[start : start + 100]
+
+
+def test_a_body_may_come_in_chunks(api: Api) -> None:
+    """A chunked body within the limit is a body."""
+    body = json.dumps({"symbol": "A", "values": [1.5] * 1000}).encode()
+    response = api.request("POST", "/add_batch/", content=chunks(body))
+    assert response.json()["added"] == 1000
