@@ -7,16 +7,32 @@ Read in this order:
 * ``atomics``  the ordered loads and stores that the kernels publish with
 * ``series``   one symbol: append, roll up, statistics, check; the order of publication
 * ``invariants``  what ``check`` asserts
-* ``symbols``  the set of symbols and its limit
+* ``memory``   the memory that processes share, and locks that a killed holder releases
+* ``symbols``  the set of symbols: name to slot, its limit; the order of publication again
 
->>> symbols = Symbols(Geometry(max_k=4))
->>> series, count = symbols.append("EURUSD", [1.25, 1.5, 1.0, 1.25])
->>> series.statistics(k=1)
+>>> symbols = Symbols(SharedMemory(Layout(Geometry(max_k=4), max_symbols=2)))
+>>> symbols.append("EURUSD", [1.25, 1.5, 1.0, 1.25])
+4
+>>> symbols.statistics("EURUSD", k=1)
 Statistics(size=4, min=1.0, max=1.5, last=1.25, avg=1.25, var=0.03125)
 """
 
-from .levels import Geometry
+from .levels import NAME_BYTES, Geometry, Layout
+from .memory import SharedMemory
 from .series import MAX_PRICE, PriceError, Series, Statistics
-from .symbols import Symbols, TooManySymbolsError
+from .symbols import MemoryReserveError, Symbols, TooManySymbolsError, UnknownSymbolError
 
-__all__ = ["MAX_PRICE", "Geometry", "PriceError", "Series", "Statistics", "Symbols", "TooManySymbolsError"]
+__all__ = [
+    "MAX_PRICE",
+    "NAME_BYTES",
+    "Geometry",
+    "Layout",
+    "MemoryReserveError",
+    "PriceError",
+    "Series",
+    "SharedMemory",
+    "Statistics",
+    "Symbols",
+    "TooManySymbolsError",
+    "UnknownSymbolError",
+]

@@ -11,7 +11,7 @@ from .kernels import FIRST_ROW, M2, MAX, MEAN_OFFSET, MIN, Cells, Words
 from .levels import SUMMARY_FIELDS, Geometry
 
 STRETCH = 100_000
-"""Blocks that are compared at once: bounds the memory that a check takes to some 100 MB."""
+"""Prices or blocks that are compared at once: bounds the memory that a check takes to some 100 MB."""
 
 
 def check(geometry: Geometry, covered: Words, raw: Cells, summaries: Cells) -> None:
@@ -37,7 +37,9 @@ class _Check:
         covered = self.covered.tolist()
         oldest = max(0, covered[0] - self.geometry.retention)
         assert covered[0] >= 0, covered
-        assert np.isfinite(self._prices(oldest, covered[0])).all(), "a retained price is not finite"
+        for begin in range(oldest, covered[0], STRETCH):
+            prices = self._prices(begin, min(covered[0], begin + STRETCH))
+            assert np.isfinite(prices).all(), f"a price in {STRETCH} from position {begin} on is not finite"
         for level in range(1, self.geometry.levels):
             size = self.geometry.block_size(level)
             assert 0 <= covered[level] <= covered[level - 1], f"level {level} runs ahead: {covered}"

@@ -1,6 +1,6 @@
 """The loops that touch every price or every piece: write, roll up, fold.
 
-Three numba functions over plain arrays, compiled ahead of the first call and cached on disk. They are written
+Numba functions over plain arrays, compiled ahead of the first call and cached on disk. They are written
 as the scalar loops that they are; LLVM makes them fast.
 
 **Numerics.** A summary of a block holds ``min``, ``max``, ``mean_offset`` = Σ(x − min) / N and
@@ -64,6 +64,20 @@ round in the same direction each time, and 10^5 of them lose three digits in a p
 """
 
 
+@njit(types.void(_WORDS, int64, int64), cache=True)
+def publish(words: Words, index: int, value: int) -> None:
+    """Set words[index] so that whoever sees it sees all that was written before."""
+    store_release(words, index, value)
+
+
+@njit(int64(_WORDS, int64), cache=True)
+def observe(words: Words, index: int) -> int:
+    """Read words[index]; what is read afterwards is at least as new."""
+    fence_acquire()
+    value: int = load_acquire(words, index)
+    return value
+
+
 @njit(int64(_PRICES, int64, _GIVEN_PRICES, float64), cache=True)
 def write(raw: Cells, count: int, prices: Cells, limit: float) -> int:
     """Copy ``prices`` into the ring from position ``count`` on; O(len(prices)).
@@ -77,12 +91,13 @@ def write(raw: Cells, count: int, prices: Cells, limit: float) -> int:
         for i in range(prices.shape[0]):
             if not abs(prices[i]) <= limit:
                 return i
+    fence_release()  # the published count is seen before any price that it puts out of reach is overwritten
     capacity = raw.shape[0]
     start = count % capacity
     before_wrap = min(prices.shape[0], capacity - start)
     raw[start : start + before_wrap] = prices[:before_wrap]
     raw[: prices.shape[0] - before_wrap] = prices[before_wrap:]
-    fence_release()
+    fence_release()  # the prices are seen before the count that the caller publishes
     return -1
 
 
@@ -157,6 +172,7 @@ def roll_up(covered: Words, raw: Cells, summaries: Cells, plan: Words, through: 
     Blocks that start before the oldest retained price are left out: no window will ask for them, and their
     children may be overwritten already.
     """
+    fence_release()  # as in write: the count first, then what it allows to overwrite
     radix = plan[1, SIZE]
     oldest = max(0, covered[0] - plan[plan.shape[0] - 1, SIZE])
     for level in range(1, through + 1):

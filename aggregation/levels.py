@@ -20,7 +20,8 @@ The bytes of one slot, each part starting on a page of its own:
 
 ====================  ==========================================================================
 page 0                int64 ``covered[0 … max_k − 1]``: how many prices of the stream each level
-                      covers; ``covered[0]`` is the count (see ``series.py`` for who writes when)
+                      covers; ``covered[0]`` is the count (see ``series.py`` for who writes when);
+                      then ``resident``: 1 if all pages of the slot were touched at the start
 then                  the raw ring, float64
 then                  the summary rings, level 1 first: rows of ``min, max, mean_offset, m2``, float64
 ====================  ==========================================================================
@@ -38,8 +39,14 @@ import numpy.typing as npt
 PAGE_BYTES: Final = 4096
 """Granularity of the parts of a slot. Larger hardware pages work too; 4 KiB keeps an almost empty symbol small."""
 
+WORD_BYTES: Final = 8
+
 SUMMARY_FIELDS: Final = 4
 """``min, max, mean_offset, m2``: 32 bytes, so two summaries share a cache line and none straddles one."""
+
+
+BYTES_A_PRICE: Final = 12
+"""What a retained price takes, rounded up: 8 raw, 32 in ten of level 1, 32 in a hundred of level 2, …: 11.56."""
 
 
 def _whole_pages(size: int) -> int:
@@ -123,14 +130,78 @@ class Geometry:
     @property
     def raw_offset(self) -> int:
         """Byte at which the raw ring starts."""
-        return _whole_pages(self.levels * 8)
+        return _whole_pages((self.levels + 1) * WORD_BYTES)
 
     @property
     def summaries_offset(self) -> int:
         """Byte at which the table of summaries starts."""
-        return self.raw_offset + _whole_pages(self.capacity(0) * 8)
+        return self.raw_offset + _whole_pages(self.capacity(0) * WORD_BYTES)
 
     @property
     def slot_bytes(self) -> int:
         """Bytes that one symbol occupies at full retention."""
-        return self.summaries_offset + _whole_pages(self.summaries * SUMMARY_FIELDS * 8)
+        return self.summaries_offset + _whole_pages(self.summaries * SUMMARY_FIELDS * WORD_BYTES)
+
+
+MAGIC: Final = int.from_bytes(b"tenfold1", "little")
+"""What the directory begins with: the name and the version of this layout. Another layout is another number."""
+
+HEADER_BYTES: Final = 64
+ENTRY_BYTES: Final = 128
+"""Whole cache lines, so that two symbols never share one."""
+
+NAME_BYTES: Final = 64
+"""Room for any ticker, ISIN or composite key, in UTF-8."""
+
+# Words (8 bytes each) of the directory's header …
+MAGIC_WORD: Final = 0
+MAX_K_WORD: Final = 1
+RADIX_WORD: Final = 2
+MAX_BATCH_WORD: Final = 3
+MAX_SYMBOLS_WORD: Final = 4
+LAST_SERIAL_WORD: Final = 5
+
+# … and of one of its entries.
+SERIAL_WORD: Final = 0
+NAME_LENGTH_WORD: Final = 1
+NAME_WORD: Final = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the directory of symbols and each slot lie in one mapping.
+
+    =================  =====================================================================================
+    bytes 0 … 63       header: magic, max_k, radix, max_batch, max_symbols, the last serial number given out
+    then, a slot each  entry of 128 bytes: serial number (0 where the slot is free), length of the name, name
+    page-aligned       the slots, ``geometry.slot_bytes`` each
+    =================  =====================================================================================
+
+    A serial number is never given out twice, so it names one occupant of one slot for ever: whoever remembers a
+    symbol's slot with its serial number sees at a glance whether it is still the same one.
+    """
+
+    geometry: Geometry = Geometry()
+    max_symbols: int = 10
+
+    def __post_init__(self) -> None:
+        if self.max_symbols < 1:
+            raise ValueError("max_symbols must be at least 1")
+
+    def entry_word(self, slot: int) -> int:
+        """Index of the first word of a slot's entry."""
+        return (HEADER_BYTES + slot * ENTRY_BYTES) // WORD_BYTES
+
+    @property
+    def directory_bytes(self) -> int:
+        """Bytes from the start to the first slot."""
+        return _whole_pages(HEADER_BYTES + self.max_symbols * ENTRY_BYTES)
+
+    def slot_offset(self, slot: int) -> int:
+        """Byte at which a slot starts."""
+        return self.directory_bytes + slot * self.geometry.slot_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of the whole mapping, all slots at full retention."""
+        return self.slot_offset(self.max_symbols)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from . import kernels
 from .invariants import check
-from .levels import SUMMARY_FIELDS, Geometry
+from .levels import BYTES_A_PRICE, SUMMARY_FIELDS, WORD_BYTES, Geometry
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -72,7 +72,7 @@ class Series:
             raise ValueError(f"a series needs {geometry.slot_bytes} writable bytes, not {view.nbytes}")
         self.geometry = geometry
         self.covered: npt.NDArray[np.int64] = np.frombuffer(view, np.int64, geometry.levels)
-        self._published = view[: geometry.levels * 8].cast("q")
+        self._published = view[: (geometry.levels + 1) * WORD_BYTES].cast("q")
         self._raw: npt.NDArray[np.float64] = np.frombuffer(view, np.float64, geometry.capacity(0), geometry.raw_offset)
         cells = np.frombuffer(view, np.float64, geometry.summaries * SUMMARY_FIELDS, geometry.summaries_offset)
         self._summaries: npt.NDArray[np.float64] = cells.reshape(-1, SUMMARY_FIELDS)
@@ -89,6 +89,23 @@ class Series:
         if self.geometry.levels == 1:
             return self.count
         return self._published[0] - self._published[1]
+
+    @property
+    def resident(self) -> bool:
+        """Whether all of the memory was touched at the start, so that no append needs new pages."""
+        return self._published[self.geometry.levels] != 0
+
+    @resident.setter
+    def resident(self, resident: bool) -> None:
+        self._published[self.geometry.levels] = resident
+
+    def growth(self, size: int) -> int:
+        """Bytes of memory, about, that appending ``size`` more prices touches for the first time. O(1).
+
+        Zero once the ring has gone around, or where all was touched at the start.
+        """
+        fresh = self.geometry.capacity(0) - self._published[0]
+        return 0 if fresh <= 0 or self.resident else min(size, fresh) * BYTES_A_PRICE
 
     def append(self, prices: npt.ArrayLike) -> int:
         """Append a batch, oldest first, and return the new count. O(len(prices)).
@@ -126,21 +143,19 @@ class Series:
             self.covered, self._raw, self._summaries, self._plan, top if through is None else min(through, top)
         )
 
-    def statistics(self, k: int) -> Statistics:
-        """Statistics over the newest ``radix**k`` prices, or all there are if fewer. O(levels), plus O(tail).
+    def statistics(self, k: int) -> Statistics | None:
+        """Statistics over the newest ``radix**k`` prices, or all there are if fewer; None where there is none.
 
-        Min, max and last are exact. Average and variance are computed from differences within the data, so their
-        error is a few units in the last place of the *spread*, however large the prices are.
+        O(levels), plus O(tail). Min, max and last are exact. Average and variance are computed from differences within
+        the data, so their error is a few units in the last place of the *spread*, however large the prices are.
 
         Raises:
-            ValueError: k is not in 1 … max_k, or there is no price yet.
+            ValueError: k is not in 1 … max_k.
         """
         if not 1 <= k <= self.geometry.max_k:
             raise ValueError(f"k must be from 1 to {self.geometry.max_k}, not {k}")
         statistics = Statistics._make(kernels.fold(self.covered, self._raw, self._summaries, self._plan, k))
-        if statistics.size == 0:
-            raise ValueError("no price has been appended yet")
-        return statistics
+        return statistics if statistics.size else None
 
     def check(self) -> None:
         """Assert every invariant of the structure; O(retention). For tests and for a suspicious operator.

@@ -1,14 +1,37 @@
-"""The set of symbols: which series belongs to which name, and how many there may be."""
+"""The set of symbols: which slot belongs to which name, how many there may be, and who may write when.
+
+Every process has a ``Symbols`` of its own over the one shared memory. What they share about names is the directory
+(see ``levels.Layout``), and all that changes it is in this file, under the directory's lock, in this order:
+
+* **Create.** A free slot is scrubbed if a predecessor left anything in it; the first batch is appended to it; the name
+  is written; the serial number is published. Only then does the symbol exist, with its first batch in it.
+* **Delete.** The serial number is set to 0, and the symbol is gone; then its memory is given back.
+
+A process that is killed in between leaves a slot without a serial number, which is free, whatever is in it.
+
+Writers hold the slot's lock and look at the serial number under it. Readers take no lock: they fold, and then make sure
+that the serial number is still the one that they knew; if not, what they read may have been anybody's, and they look
+the name up again. Lock order: the directory's before a slot's.
+"""
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
-from .levels import Geometry
-from .series import Series
+from .kernels import observe, publish
+from .levels import LAST_SERIAL_WORD, NAME_BYTES, NAME_LENGTH_WORD, NAME_WORD, SERIAL_WORD, WORD_BYTES
+from .memory import SharedMemory
+from .series import Series, Statistics
+
+Prices = npt.NDArray[np.float64] | Sequence[float]
+
+
+class UnknownSymbolError(LookupError):
+    """No price of this symbol was appended, or it was deleted."""
 
 
 class TooManySymbolsError(Exception):
@@ -18,50 +41,205 @@ class TooManySymbolsError(Exception):
         super().__init__(f"there are {max_symbols} symbols already, which is the limit")
 
 
+class MemoryReserveError(Exception):
+    """The batch needs new memory, and the machine has little left."""
+
+    def __init__(self) -> None:
+        super().__init__("the batch needs new memory, and hardly any is left")
+
+
+class _Occupant(NamedTuple):
+    """A symbol's place: valid for as long as the slot's serial number is this one."""
+
+    slot: int
+    serial: int
+    series: Series
+
+
+def _always(_growth: int) -> bool:
+    return True
+
+
 class Symbols:
-    """At most ``max_symbols`` series by name, each in anonymous memory, reserved whole and touched as prices come.
+    """At most ``max_symbols`` series by name, in memory that several processes share.
 
     Args:
-        geometry: the shape of every series.
-        max_symbols: how many symbols there may be.
+        memory: made before the processes were forked.
+        may_grow: asked before an append that touches about so many bytes of memory for the first time.
     """
 
-    def __init__(self, geometry: Geometry, max_symbols: int = 10) -> None:
-        self.geometry = geometry
-        self.max_symbols = max_symbols
-        self._series: dict[str, Series] = {}
+    def __init__(self, memory: SharedMemory, may_grow: Callable[[int], bool] = _always) -> None:
+        self.layout = memory.layout
+        self.geometry = memory.layout.geometry
+        self._memory = memory
+        self._words = memory.words
+        self._serials = memory.view[: memory.layout.directory_bytes].cast("q")
+        self._may_grow = may_grow
+        self._seen: dict[str, _Occupant] = {}
 
     def __len__(self) -> int:
-        return len(self._series)
+        """Symbols that exist. O(max_symbols)."""
+        return sum(self._serial(slot) != 0 for slot in range(self.layout.max_symbols))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._series)
+        """The names, in the order of their slots."""
+        for slot in range(self.layout.max_symbols):
+            name = self._name(slot)
+            if name is not None:
+                yield name[1].decode()
 
-    @property
-    def full_bytes(self) -> int:
-        """Bytes that all symbols take at full retention."""
-        return self.max_symbols * self.geometry.slot_bytes
-
-    def get(self, symbol: str) -> Series | None:
-        """The series of a symbol, or None if it has no price. O(1)."""
-        return self._series.get(symbol)
-
-    def append(self, symbol: str, prices: npt.ArrayLike) -> tuple[Series, int]:
-        """Append a batch to a symbol, which its first batch creates; O(len(prices)).
-
-        Returns:
-            The series and its new count.
+    def append(self, symbol: str, prices: Prices) -> int:
+        """Append a batch to a symbol, which its first batch creates, and return the new count. O(len(prices)).
 
         Raises:
             TooManySymbolsError: the symbol is new, and the limit is reached.
-            PriceError, ValueError: as ``Series.append``. A batch that is refused creates no symbol either.
+            MemoryReserveError: new memory is needed, and ``may_grow`` said no.
+            PriceError, ValueError: as ``Series.append``, or the name is too long.
+
+        A batch that is refused creates no symbol either.
         """
-        series = self._series.get(symbol)
-        if series is not None:
-            return series, series.append(prices)
-        if len(self._series) >= self.max_symbols:
-            raise TooManySymbolsError(self.max_symbols)
-        series = Series(mmap.mmap(-1, self.geometry.slot_bytes), self.geometry)
-        count = series.append(prices)
-        self._series[symbol] = series
-        return series, count
+        while True:
+            occupant = self._find(symbol)
+            count = self._create(symbol, prices) if occupant is None else self._append(occupant, prices)
+            if count is not None:
+                return count
+
+    def roll_up(self, symbol: str) -> None:
+        """Summarise the blocks of a symbol that are complete by now, if it still exists; amortised O(1) a price."""
+        occupant = self._find(symbol)
+        if occupant is not None:
+            with self._memory.slot_locks[occupant.slot]:
+                if self._is_current(occupant):
+                    occupant.series.roll_up()
+
+    def statistics(self, symbol: str, k: int) -> Statistics:
+        """Statistics of a symbol's window k, of one moment between call and return. O(levels), no lock.
+
+        Raises:
+            UnknownSymbolError: there is no such symbol.
+            ValueError: k is not in 1 … max_k.
+        """
+        while True:
+            occupant = self._find(symbol)
+            if occupant is None:
+                raise UnknownSymbolError(symbol)
+            statistics = occupant.series.statistics(k)
+            if statistics is not None and self._is_current(occupant):
+                return statistics
+
+    def count(self, symbol: str) -> int:
+        """Prices ever appended to a symbol. O(1).
+
+        Raises:
+            UnknownSymbolError: there is no such symbol.
+        """
+        return self.series(symbol).count
+
+    def series(self, symbol: str) -> Series:
+        """A symbol's series, to look at: it is the symbol's only until the symbol is deleted.
+
+        Raises:
+            UnknownSymbolError: there is no such symbol.
+        """
+        occupant = self._find(symbol)
+        if occupant is None:
+            raise UnknownSymbolError(symbol)
+        return occupant.series
+
+    def delete(self, symbol: str) -> None:
+        """Remove a symbol and give its memory back to the system. O(pages that it held).
+
+        Raises:
+            UnknownSymbolError: there is no such symbol.
+        """
+        with self._memory.directory_lock:
+            occupant = self._look_up(symbol)
+            if occupant is None:
+                raise UnknownSymbolError(symbol)
+            with self._memory.slot_locks[occupant.slot]:
+                publish(self._words, self._serial_word(occupant.slot), 0)
+                self._memory.scrub(occupant.slot)
+
+    def _append(self, occupant: _Occupant, prices: Prices) -> int | None:
+        """Append to a symbol that was found; None if it has been deleted since."""
+        with self._memory.slot_locks[occupant.slot]:
+            if not self._is_current(occupant):
+                return None
+            self._refuse_growth(occupant.series, prices)
+            return occupant.series.append(prices)
+
+    def _create(self, symbol: str, prices: Prices) -> int | None:
+        """Create a symbol with its first batch; None if somebody else just did."""
+        name = symbol.encode()
+        if len(name) > NAME_BYTES:
+            raise ValueError(f"a symbol has at most {NAME_BYTES} bytes, not {len(name)}")
+        with self._memory.directory_lock:
+            if self._look_up(symbol) is not None:
+                return None
+            slot = self._free_slot()
+            with self._memory.slot_locks[slot]:
+                series = self._memory.series(slot)
+                if series.count > 0:  # a predecessor that was deleted, or killed while it was made
+                    self._memory.scrub(slot)
+                self._refuse_growth(series, prices)
+                count = series.append(prices)
+                self._write_name(slot, name)
+                self._words[LAST_SERIAL_WORD] += 1
+                publish(self._words, self._serial_word(slot), int(self._words[LAST_SERIAL_WORD]))
+                return count
+
+    def _refuse_growth(self, series: Series, prices: Prices) -> None:
+        growth = series.growth(len(prices))
+        if growth and not self._may_grow(growth):
+            raise MemoryReserveError
+
+    def _find(self, symbol: str) -> _Occupant | None:
+        """Where a symbol is, by memory if that still holds, else by the directory."""
+        occupant = self._seen.get(symbol)
+        if occupant is not None and self._is_current(occupant):
+            return occupant
+        return self._look_up(symbol)
+
+    def _look_up(self, symbol: str) -> _Occupant | None:
+        """Where a symbol is, by the directory. O(max_symbols)."""
+        wanted = symbol.encode()
+        for slot in range(self.layout.max_symbols):
+            name = self._name(slot)
+            if name is not None and name[1] == wanted:
+                occupant = _Occupant(slot, name[0], self._memory.series(slot))
+                self._seen = {s: o for s, o in self._seen.items() if self._is_current(o)}
+                self._seen[symbol] = occupant
+                return occupant
+        return None
+
+    def _free_slot(self) -> int:
+        for slot in range(self.layout.max_symbols):
+            if self._serial(slot) == 0:
+                return slot
+        raise TooManySymbolsError(self.layout.max_symbols)
+
+    def _serial_word(self, slot: int) -> int:
+        return self.layout.entry_word(slot) + SERIAL_WORD
+
+    def _serial(self, slot: int) -> int:
+        return self._serials[self._serial_word(slot)]
+
+    def _is_current(self, occupant: _Occupant) -> bool:
+        return self._serials[self._serial_word(occupant.slot)] == occupant.serial
+
+    def _name(self, slot: int) -> tuple[int, bytes] | None:
+        """A slot's serial number and name as they belong together, or None if it is free."""
+        word = self._serial_word(slot)
+        while serial := observe(self._words, word):
+            entry = self.layout.entry_word(slot)
+            begin = (entry + NAME_WORD) * WORD_BYTES
+            name = bytes(self._memory.view[begin : begin + self._serials[entry + NAME_LENGTH_WORD]])
+            if observe(self._words, word) == serial:
+                return serial, name
+        return None
+
+    def _write_name(self, slot: int, name: bytes) -> None:
+        entry = self.layout.entry_word(slot)
+        self._words[entry + NAME_LENGTH_WORD] = len(name)
+        begin = (entry + NAME_WORD) * WORD_BYTES
+        self._memory.view[begin : begin + len(name)] = name

@@ -8,5 +8,8 @@ Read in this order:
 * ``compactor``  the write-behind step, after the answer is on its way
 * ``routes``     one small module a resource
 * ``app``        the parts put together
-* ``__main__``   from the command line to a listening process
+* ``worker``     one process that serves
+* ``supervisor`` the parent that starts, replaces and stops the workers
+* ``listeners``  their sockets; ``machine``: how much memory is left
+* ``serve``      from settings to a running tenfold; ``__main__``: the command line
 """

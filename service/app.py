@@ -13,6 +13,7 @@ from .problems import ProblemHandler
 from .routes.add_batch import add_batch_handler
 from .routes.health import health_handler
 from .routes.stats import stats_handler
+from .routes.symbols import delete_symbol_handler
 from .settings import Settings
 
 AnySanic = Sanic[Any, Any]
@@ -30,9 +31,12 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> A
     app.config.REQUEST_BUFFER_SIZE = READ_AHEAD_BYTES
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = settings.stop_seconds
 
-    compactor = Compactor()
+    compactor = Compactor(symbols)
     app.add_route(add_batch_handler(symbols, compactor), "/add_batch", methods=["POST"], name="add_batch")
     app.add_route(stats_handler(symbols), "/stats", methods=["GET", "HEAD"], name="stats")
+    app.add_route(
+        delete_symbol_handler(symbols), "/symbols/<symbol:str>", methods=["DELETE"], name="delete_symbol", unquote=True
+    )
     app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
 
     @app.after_server_stop

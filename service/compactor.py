@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import asyncio
 
-from aggregation import Series
+from aggregation import Symbols
 
 
 class Compactor:
-    """Rolls up the series that were appended to, in the order of their first append, one a turn of the event loop."""
+    """Rolls up the symbols that were appended to, in the order of their first append, one a turn of the event loop."""
 
-    def __init__(self) -> None:
-        self._due: dict[Series, None] = {}  # a dict for its order
+    def __init__(self, symbols: Symbols) -> None:
+        self._symbols = symbols
+        self._due: dict[str, None] = {}  # a dict for its order
         self._scheduled = False
 
     @property
     def due(self) -> int:
-        """Series that wait for their roll-up."""
+        """Symbols that wait for their roll-up."""
         return len(self._due)
 
-    def wake(self, series: Series) -> None:
-        """Have a series rolled up soon. O(1); call it from the event loop."""
-        self._due[series] = None
+    def wake(self, symbol: str) -> None:
+        """Have a symbol rolled up soon. O(1); call it from the event loop."""
+        self._due[symbol] = None
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
@@ -45,6 +46,6 @@ class Compactor:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _roll_up_next(self) -> None:
-        series = next(iter(self._due))
-        del self._due[series]
-        series.roll_up()
+        symbol = next(iter(self._due))
+        del self._due[symbol]
+        self._symbols.roll_up(symbol)

@@ -48,6 +48,8 @@ class Problem:
         return HTTPResponse(self.body(), self.status.value, dict(self.headers), PROBLEM_JSON)
 
 
+UNKNOWN_SYMBOL = Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.")
+
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path does not serve that method.",

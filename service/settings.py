@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from aggregation import Geometry
+from aggregation import Geometry, Layout
 
-KIBIBYTE = 1024
+KIBIBYTE: Final = 1024
+MEBIBYTE: Final = 1024 * KIBIBYTE
+
+USABLE_CORES: Final = len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,13 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = USABLE_CORES
     max_symbols: int = 10
     max_k: int = 8
     max_batch: int = 10_000
-    max_body: int = 1024 * KIBIBYTE
+    max_body: int = 1 * MEBIBYTE
+    preallocate: bool = False
+    memory_reserve: int = 512
     stop_seconds: float = 10.0
 
     @property
@@ -30,12 +37,23 @@ class Settings:
         """The shape of every symbol's memory."""
         return Geometry(max_k=self.max_k, max_batch=self.max_batch)
 
+    @property
+    def layout(self) -> Layout:
+        """What lies where in the memory that the workers share."""
+        return Layout(self.geometry, self.max_symbols)
 
-def options(command: Callable[..., None]) -> Callable[..., None]:
+    @property
+    def reserve_bytes(self) -> int:
+        """Memory of the machine that is left alone."""
+        return self.memory_reserve * MEBIBYTE
+
+
+def options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a click command every option of ``Settings``, each with its default and its environment variable."""
     declared: list[tuple[str, Any, str]] = [
         ("host", str, "Address to listen on."),
         ("port", click.IntRange(0, 65535), "Port to listen on; 0 takes a free one and says which."),
+        ("workers", click.IntRange(1, 1024), "Processes that serve; by default one for each usable core."),
         ("max-symbols", click.IntRange(1, 1000), "Symbols there may be; one more is refused."),
         ("max-k", click.IntRange(1, 8), "Longest window: the last 10^K prices. Bounds the memory."),
         ("max-batch", click.IntRange(1, 1_000_000), "Most prices in one batch."),
@@ -44,9 +62,12 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
             click.IntRange(1 * KIBIBYTE),
             "Most bytes in one request body; a batch of 10,000 takes 60 to 250 KB.",
         ),
+        ("preallocate", bool, "Touch all memory at the start, so that no batch waits for a page."),
+        ("memory-reserve", click.IntRange(0), "MiB of the machine to leave free: new memory is refused below that."),
         ("stop-seconds", click.FloatRange(0.1), "How long requests in flight may take to finish at a stop."),
     ]
     for name, kind, text in reversed(declared):
         default = getattr(Settings, name.replace("-", "_"))
-        command = click.option(f"--{name}", type=kind, default=default, help=text)(command)
+        flag = kind is bool
+        command = click.option(f"--{name}", type=kind, is_flag=flag, default=default, help=text)(command)
     return command

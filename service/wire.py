@@ -23,12 +23,9 @@ import numpy.typing as npt
 import orjson
 import simdjson
 
-from aggregation import Statistics
+from aggregation import NAME_BYTES, Statistics
 
 from .problems import Problem
-
-MAX_SYMBOL_BYTES: Final = 64
-"""Room for any ticker, ISIN or composite key; small enough that a directory entry has a fixed size."""
 
 BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them: two symbols could look alike."""
@@ -146,8 +143,8 @@ def refuse_symbol(symbol: str) -> str | None:
     """What is wrong with a new symbol's name, or None."""
     if not symbol:
         return "symbol must not be empty."
-    if len(symbol.encode()) > MAX_SYMBOL_BYTES:
-        return f"symbol must not be longer than {MAX_SYMBOL_BYTES} bytes in UTF-8."
+    if len(symbol.encode()) > NAME_BYTES:
+        return f"symbol must not be longer than {NAME_BYTES} bytes in UTF-8."
     if symbol != symbol.strip():
         return "symbol must not begin or end with white space."
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in symbol):

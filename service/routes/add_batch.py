@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from sanic import HTTPResponse, Request
 
-from aggregation import MAX_PRICE, PriceError, Symbols, TooManySymbolsError
+from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError
 from service.compactor import Compactor
 from service.problems import Problem
 from service.wire import read_batch, write_receipt
@@ -23,13 +23,15 @@ def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
         if isinstance(batch, Problem):
             return batch.response()
         try:
-            series, count = symbols.append(batch.symbol, batch.prices)
+            count = symbols.append(batch.symbol, batch.prices)
         except PriceError as error:
             detail = f"Every one of values must be within ±{MAX_PRICE:g}."
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{error.index}").response()
         except TooManySymbolsError as error:
             return Problem(HTTPStatus.CONFLICT, f"{error}.").response()
-        compactor.wake(series)
+        except MemoryReserveError as error:
+            return Problem(HTTPStatus.INSUFFICIENT_STORAGE, f"{error}.").response()
+        compactor.wake(batch.symbol)
         return HTTPResponse(write_receipt(batch.symbol, len(batch.prices), count), content_type="application/json")
 
     return add_batch

@@ -14,7 +14,7 @@ def health_handler(symbols: Symbols) -> Handler:
     """Make the handler that says that it serves, and how many symbols there are and may be."""
 
     async def health(_request: Request) -> HTTPResponse:
-        body = {"status": "ok", "symbols": len(symbols), "max_symbols": symbols.max_symbols}
+        body = {"status": "ok", "symbols": len(symbols), "max_symbols": symbols.layout.max_symbols}
         return HTTPResponse(orjson.dumps(body), content_type="application/json")
 
     return health

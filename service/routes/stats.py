@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from sanic import HTTPResponse, Request
 
-from aggregation import Symbols
-from service.problems import Problem
+from aggregation import Symbols, UnknownSymbolError
+from service.problems import UNKNOWN_SYMBOL, Problem
 from service.wire import read_query, write_statistics
 
 from . import Handler
@@ -21,9 +19,10 @@ def stats_handler(symbols: Symbols) -> Handler:
         window = read_query(request.query_string, max_k)
         if isinstance(window, Problem):
             return window.response()
-        series = symbols.get(window.symbol)
-        if series is None:
-            return Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.").response()
-        return HTTPResponse(write_statistics(series.statistics(window.k)), content_type="application/json")
+        try:
+            statistics = symbols.statistics(window.symbol, window.k)
+        except UnknownSymbolError:
+            return UNKNOWN_SYMBOL.response()
+        return HTTPResponse(write_statistics(statistics), content_type="application/json")
 
     return stats

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from aggregation import Geometry, Series, kernels
+from aggregation import Geometry, Series
 from tests.aggregation.oracle import assert_all_windows, new_series
 
 Lag = Callable[[Series], None]
@@ -110,19 +110,3 @@ def test_few_distinct_prices(lag: Lag) -> None:
     """Ties, signed zeros among them, and prices of either sign change nothing: extremes are bit for bit the oldest."""
     prices = np.random.default_rng(6).choice([-1.5, -0.0, 0.0, 2.25], 300)
     drive(Geometry(max_k=4, radix=2, max_batch=7), prices, 1, lag)
-
-
-def test_tiles_end_at_the_count_that_was_read() -> None:
-    """A reader whose count is older than what the levels cover by now tiles up to its count, not a block further."""
-    geometry = Geometry(max_k=5, radix=2, max_batch=60)
-    series, _ = new_series(geometry)
-    series.append(np.arange(60.0))
-    series.roll_up()
-    runs = np.zeros((4 * (geometry.max_k + 1), 3), dtype=np.int64)
-    for count in range(1, 61):
-        for k in range(1, geometry.max_k + 1):
-            start = max(0, count - 2**k)
-            if start >= 60 - geometry.retention:
-                used = kernels._tile(runs, series.covered, geometry.plan, start, count)
-                tiled = sum((end - begin) * 2**level for level, begin, end in runs[:used].tolist())
-                assert tiled == count - start, (start, count)

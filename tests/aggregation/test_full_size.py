@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from aggregation import Geometry, Series, Symbols
+from aggregation import Geometry, Layout, Series, SharedMemory, Symbols
 from tests.aggregation.oracle import Exact, assert_exact
 
 COUNT: Final = 100_123_457
@@ -39,11 +39,12 @@ def test_a_hundred_million_prices() -> None:
     rng = np.random.default_rng(1)
     steps = rng.normal(0, 0.05, 2**20 + 7)
     pattern = CENTRE + np.cumsum(steps - steps.mean())
-    symbols = Symbols(Geometry())
+    symbols = Symbols(SharedMemory(Layout(Geometry(), max_symbols=1)))
     for position in range(0, COUNT, BATCH):
-        series, count = symbols.append("EURUSD", batch_at(position, pattern))
-        series.roll_up()
-    assert count == COUNT
+        symbols.append("EURUSD", batch_at(position, pattern))
+        symbols.roll_up("EURUSD")
+    assert symbols.count("EURUSD") == COUNT
+    series = symbols.series("EURUSD")
     for k in range(1, 9):
         start = COUNT - 10**k
         total = squares = 0
@@ -63,7 +64,7 @@ def test_a_hundred_million_prices() -> None:
             avg=Fraction(CENTRE) + Fraction(total, 10**k) * unit,
             var=(Fraction(squares, 10**k) - Fraction(total, 10**k) ** 2) * unit**2,
         )
-        assert_exact(series.statistics(k), exact)
+        assert_exact(symbols.statistics("EURUSD", k), exact)
         fastest = min(seconds_of_a_fold(series, k) for _ in range(100))
         assert fastest < 100e-6
     series.check()

@@ -5,7 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aggregation import Geometry, Series, Symbols, TooManySymbolsError
+from aggregation import (
+    NAME_BYTES,
+    Geometry,
+    Layout,
+    MemoryReserveError,
+    Series,
+    SharedMemory,
+    Symbols,
+    TooManySymbolsError,
+    UnknownSymbolError,
+)
 from tests.aggregation.oracle import History, assert_all_windows
 
 SMALL = Geometry(max_k=2, max_batch=20)
@@ -26,85 +36,162 @@ def resident_bytes(series: Series) -> int:
     raise LookupError(hex(address))
 
 
+def new_symbols(max_symbols: int = 10) -> Symbols:
+    return Symbols(SharedMemory(Layout(SMALL, max_symbols)))
+
+
 def test_symbols_do_not_touch_each_other() -> None:
     """Every symbol answers from its own prices, in whatever order they are appended to."""
-    symbols = Symbols(SMALL)
+    symbols = new_symbols()
     histories = {f"S{i}": History() for i in range(10)}
     rng = np.random.default_rng(7)
     for _ in range(400):
         name = f"S{rng.integers(10)}"
         batch = rng.normal(0.0, 1.0, int(rng.integers(1, 21)))
         histories[name].append(batch)
-        series, count = symbols.append(name, batch)
-        assert count == histories[name].count
-        assert series is symbols.get(name)
+        assert symbols.append(name, batch) == histories[name].count
         if rng.random() < 0.5:
-            series.roll_up()
+            symbols.roll_up(name)
     for name, history in histories.items():
-        found = symbols.get(name)
-        assert found is not None
-        found.check()
-        assert_all_windows(found, history)
+        assert symbols.count(name) == history.count
+        assert_all_windows(symbols.series(name), history)
+        symbols.series(name).check()
 
 
 def test_the_eleventh_symbol_is_refused() -> None:
     """Ten symbols are the limit; an eleventh is refused, and the ten go on."""
-    symbols = Symbols(SMALL)
+    symbols = new_symbols()
     for i in range(10):
         symbols.append(f"S{i}", [float(i)])
     for _ in range(2):
         with pytest.raises(TooManySymbolsError, match="10 symbols already"):
             symbols.append("S10", [1.0])
-    assert symbols.get("S10") is None
-    assert len(symbols) == 10
     assert list(symbols) == [f"S{i}" for i in range(10)]
     for i in range(10):
-        series, count = symbols.append(f"S{i}", [float(i) + 1])
-        assert count == 2
-        assert series.statistics(1)[:4] == (2, i, i + 1, i + 1)
+        assert symbols.append(f"S{i}", [float(i) + 1]) == 2
+        assert symbols.statistics(f"S{i}", 1)[:4] == (2, i, i + 1, i + 1)
+
+
+def test_a_deleted_symbol_makes_room() -> None:
+    """Deleting a symbol frees its place for another one, which starts empty; a deleted symbol may come again."""
+    symbols = new_symbols(max_symbols=2)
+    rng = np.random.default_rng(8)
+    for name in ("A", "B"):
+        for _ in range(30):
+            symbols.append(name, rng.normal(0.0, 1e50, 20))
+            symbols.roll_up(name)
+    for name in ("C", "A"):
+        symbols.delete(next(iter(symbols)))
+        history = History(rng.normal(0.0, 1.0, 13))
+        assert symbols.append(name, history.prices) == 13
+        assert_all_windows(symbols.series(name), history)
+        symbols.series(name).check()
+    assert sorted(symbols) == ["A", "B"]
+
+
+@pytest.mark.parametrize("name", ["EURUSD", "", "gone", "x" * 1_000])
+def test_an_unknown_symbol(name: str) -> None:
+    """Asking for a symbol that has no price, or was deleted, says so and makes none; rolling it up does nothing."""
+    symbols = new_symbols()
+    symbols.append("gone", [1.0])
+    symbols.delete("gone")
+    for ask in (symbols.count, symbols.series, symbols.delete, lambda name: symbols.statistics(name, 1)):
+        with pytest.raises(UnknownSymbolError):
+            ask(name)
+    symbols.roll_up(name)
+    assert len(symbols) == 0
 
 
 def test_names_are_opaque() -> None:
-    """Any two different strings are two symbols; the same string is the same series."""
-    names = ["a", "A", "", " ", "a ", "ä", "a\u0308", "😀", "\0"]
-    symbols = Symbols(SMALL)
+    """Any two different strings are two symbols; the same string is the same one, up to the last byte that fits."""
+    names = ["a", "A", "", " ", "a ", "ä", "a\u0308", "\0", "x" * NAME_BYTES, "x" * (NAME_BYTES - 1)]
+    symbols = new_symbols()
     for i, name in enumerate(names):
         symbols.append(name, [float(i)])
+    assert list(symbols) == names
     for i, name in enumerate(names):
-        series = symbols.get(name)
-        assert series is not None
-        assert (series.count, series.statistics(1).last) == (1, i)
+        assert (symbols.count(name), symbols.statistics(name, 1).last) == (1, i)
 
 
-@pytest.mark.parametrize("batch", [[], [float("nan")], [1.0] * 21, [[1.0]]])
-def test_a_refused_batch_creates_no_symbol(batch: list[float]) -> None:
-    """A first batch that is refused leaves no symbol behind; a later one leaves the symbol as it was."""
-    symbols = Symbols(SMALL, max_symbols=1)
-    with pytest.raises(ValueError, match="batch"):
-        symbols.append("A", batch)
-    assert (len(symbols), symbols.get("A")) == (0, None)
-    symbols.append("B", [1.0])
-    with pytest.raises(ValueError, match="batch"):
-        symbols.append("B", batch)
-    series = symbols.get("B")
-    assert series is not None
-    assert series.count == 1
-
-
-def test_an_unknown_symbol() -> None:
-    """Asking for a symbol that has no price makes none."""
-    symbols = Symbols(SMALL)
-    assert symbols.get("EURUSD") is None
+@pytest.mark.parametrize(
+    ("name", "batch"),
+    [("A", []), ("A", [float("nan")]), ("A", [1.0] * 21), ("A", [[1.0]]), ("ä" * (NAME_BYTES // 2) + "x", [1.0])],
+)
+def test_what_is_refused_creates_no_symbol(name: str, batch: list[float]) -> None:
+    """A first batch that is refused, or a name that is too long, leaves neither a symbol nor a used place behind."""
+    symbols = new_symbols(max_symbols=1)
+    with pytest.raises(ValueError, match=r"batch|bytes"):
+        symbols.append(name, batch)
     assert len(symbols) == 0
+    assert symbols.append("B", [2.0]) == 1
+    assert symbols.statistics("B", 2)[:4] == (1, 2.0, 2.0, 2.0)
+
+
+def test_a_later_batch_that_is_refused() -> None:
+    """A batch that is refused leaves its symbol as it was."""
+    symbols = new_symbols()
+    symbols.append("A", [1.0])
+    with pytest.raises(ValueError, match="price 1"):
+        symbols.append("A", [2.0, np.inf])
+    assert symbols.count("A") == 1
+
+
+def test_two_sets_over_one_memory() -> None:
+    """What one set does, another sees at once: creation, prices, deletion, and a successor of the same name."""
+    memory = SharedMemory(Layout(SMALL, max_symbols=2))
+    mine, yours = Symbols(memory), Symbols(memory)
+    for price in (1.0, 2.0, 3.0):
+        mine.append("A", [price])
+        assert yours.append("A", [price]) == 2
+        assert mine.statistics("A", 1)[:4] == (2, price, price, price)
+        yours.delete("A")
+        with pytest.raises(UnknownSymbolError):
+            mine.statistics("A", 1)
+        yours.append("other", [7.0])
+        assert list(mine) == ["other"]
+        assert mine.append("A", [8.0]) == 1
+        mine.delete("other")
+        mine.delete("A")
+
+
+def test_growth_may_be_refused() -> None:
+    """Where new memory may not be taken, a batch that needs some is refused, and one that needs none is not."""
+    grown: list[int] = []
+    allowed = True
+
+    def may_grow(growth: int) -> bool:
+        grown.append(growth)
+        return allowed
+
+    symbols = Symbols(SharedMemory(Layout(SMALL, max_symbols=2)), may_grow)
+    for _ in range(5):
+        symbols.append("full", np.ones(20))
+    symbols.append("half", np.ones(20))
+    allowed = False
+    for name in ("half", "new", "full"):
+        with pytest.raises((MemoryReserveError, TooManySymbolsError)):
+            symbols.append(name, np.ones(20))
+    allowed = True
+    symbols.append("full", np.ones(20))
+    assert grown[0] >= 20 * 8
+    allowed = False
+    assert symbols.append("full", np.ones(20)) == 140
+    assert symbols.count("half") == 20
 
 
 def test_bytes_at_full_retention() -> None:
     """Ten full symbols take at most 11.7 GB."""
-    assert Symbols(Geometry()).full_bytes <= 11.7e9
+    assert Layout().total_bytes <= 11.7e9
+    with pytest.raises(ValueError, match="max_symbols"):
+        Layout(max_symbols=0)
 
 
 def test_an_almost_empty_symbol_commits_next_to_nothing() -> None:
-    """A symbol of full size with a thousand prices commits less than 1 MB of its 1.16 GB."""
-    series, _ = Symbols(Geometry()).append("EURUSD", np.ones(1_000))
-    series.roll_up()
-    assert 0 < resident_bytes(series) < 1_000_000
+    """With a thousand prices in one symbol, the memory of ten symbols of full size commits less than 1 MB."""
+    symbols = Symbols(SharedMemory(Layout()))
+    symbols.append("EURUSD", np.ones(1_000))
+    symbols.roll_up("EURUSD")
+    assert 0 < resident_bytes(symbols.series("EURUSD")) < 1_000_000
+    symbols.delete("EURUSD")
+    symbols.append("GBPUSD", [1.0])
+    assert resident_bytes(symbols.series("GBPUSD")) < 30_000

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sanic_testing.reusable import ReusableClient
 
-from aggregation import Symbols
+from aggregation import SharedMemory, Symbols
 from service.app import create_app
 from service.settings import Settings
 
@@ -40,12 +40,7 @@ class Api:
 
     def state(self) -> dict[str, int]:
         """Every symbol and its count: what a refusal must leave as it is."""
-        counts = {}
-        for symbol in self.symbols:
-            series = self.symbols.get(symbol)
-            assert series is not None
-            counts[symbol] = series.count
-        return counts
+        return {symbol: self.symbols.count(symbol) for symbol in self.symbols}
 
 
 @pytest.fixture
@@ -56,7 +51,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def api(settings: Settings) -> Iterator[Api]:
-    symbols = Symbols(settings.geometry, settings.max_symbols)
+    symbols = Symbols(SharedMemory(settings.layout))
     loop = asyncio.new_event_loop()
     client = ReusableClient(create_app(settings, symbols, next(_names)), loop=loop, port=0)
     with client:

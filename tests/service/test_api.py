@@ -5,6 +5,7 @@ import math
 import random
 import struct
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import pytest
 
@@ -104,8 +105,7 @@ def test_roll_up_follows_the_answer(api: Api) -> None:
     """Soon after a batch is confirmed every completed block is summarised, without anybody asking."""
     api.add("A", [float(n % 7) for n in range(5000)])
     api.get("/health/")
-    series = api.symbols.get("A")
-    assert series is not None
+    series = api.symbols.series("A")
     assert series.covered.tolist() == [5000, 5000, 5000, 5000]
     series.check()
 
@@ -120,3 +120,22 @@ def test_a_body_may_come_in_chunks(api: Api) -> None:
     body = json.dumps({"symbol": "A", "values": [1.5] * 1000}).encode()
     response = api.request("POST", "/add_batch/", content=chunks(body))
     assert response.json()["added"] == 1000
+
+
+@pytest.mark.parametrize("symbol", ["EURUSD", "EUR/USD", "ES 03-26", "日経225", "100%", "a.b", ".."])
+def test_a_deleted_symbol_is_gone_and_can_come_back(api: Api, symbol: str) -> None:
+    """DELETE frees the slot of any symbol: 204, then it is unknown, its slot is free, and its name starts at 0 again."""
+    path = f"/symbols/{quote(symbol, safe='')}".replace("..", "%2E%2E")
+    assert api.request("DELETE", path).status_code == 404
+    api.add(symbol, [1.0, 2.0])
+    api.add("other", [5.0])
+    assert api.add("third", [1.0]).status_code == 409
+    response = api.request("DELETE", path)
+    assert response.status_code == 204
+    assert response.content == b""
+    assert api.get("/stats/", symbol=symbol, k="1").status_code == 404
+    assert api.request("DELETE", path).status_code == 404
+    assert api.state() == {"other": 1}
+    assert api.add(symbol, [3.0]).json() == {"symbol": symbol, "added": 1, "count": 1}
+    assert api.get("/stats/", symbol=symbol, k="4").json()["min"] == 3.0
+    assert api.state() == {symbol: 1, "other": 1}

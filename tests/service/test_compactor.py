@@ -4,44 +4,49 @@ import asyncio
 
 import pytest
 
-from aggregation import Geometry, Series
+from aggregation import Geometry, Layout, SharedMemory, Symbols
 from service.compactor import Compactor
+
+NAMES = ["A", "B", "C"]
 
 
 @pytest.fixture
-def series() -> list[Series]:
-    geometry = Geometry(max_k=3)
-    return [Series(bytearray(geometry.slot_bytes), geometry) for _ in range(3)]
+def symbols() -> Symbols:
+    return Symbols(SharedMemory(Layout(Geometry(max_k=3), max_symbols=3)))
 
 
-def test_nothing_is_rolled_up_before_the_loop_turns(series: list[Series]) -> None:
+def tails(symbols: Symbols) -> list[int]:
+    return [symbols.series(name).tail for name in symbols]
+
+
+def test_nothing_is_rolled_up_before_the_loop_turns(symbols: Symbols) -> None:
     """Waking costs the caller nothing: the roll-up waits until the event loop is free."""
 
     async def scenario() -> None:
-        compactor = Compactor()
-        series[0].append([1.0] * 100)
-        compactor.wake(series[0])
-        assert series[0].tail == 100
+        compactor = Compactor(symbols)
+        symbols.append("A", [1.0] * 100)
+        compactor.wake("A")
+        assert symbols.series("A").tail == 100
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert series[0].tail == 0
+        assert symbols.series("A").tail == 0
         assert compactor.due == 0
 
     asyncio.run(scenario())
 
 
-def test_one_series_a_turn(series: list[Series]) -> None:
+def test_one_series_a_turn(symbols: Symbols) -> None:
     """Between two roll-ups the event loop gets its turn, so that many symbols do not hold up an answer."""
 
     async def scenario() -> None:
-        compactor = Compactor()
-        for one in series:
-            one.append([1.0] * 100)
-            compactor.wake(one)
-            compactor.wake(one)
+        compactor = Compactor(symbols)
+        for name in NAMES:
+            symbols.append(name, [1.0] * 100)
+            compactor.wake(name)
+            compactor.wake(name)
         seen = []
         while compactor.due:
-            seen.append([one.tail for one in series])
+            seen.append(tails(symbols))
             await asyncio.sleep(0)
         assert [100, 100, 100] in seen
         assert [0, 100, 100] in seen
@@ -50,32 +55,47 @@ def test_one_series_a_turn(series: list[Series]) -> None:
     asyncio.run(scenario())
 
 
-def test_it_wakes_again_after_it_was_done(series: list[Series]) -> None:
+def test_it_wakes_again_after_it_was_done(symbols: Symbols) -> None:
     """Having caught up once does not end the compactor."""
 
     async def scenario() -> None:
-        compactor = Compactor()
+        compactor = Compactor(symbols)
         for _ in range(3):
-            series[0].append([1.0] * 100)
-            compactor.wake(series[0])
+            symbols.append("A", [1.0] * 100)
+            compactor.wake("A")
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            assert series[0].tail == 0
+            assert symbols.series("A").tail == 0
 
     asyncio.run(scenario())
 
 
-def test_drain_rolls_up_all_that_is_due(series: list[Series]) -> None:
+def test_drain_rolls_up_all_that_is_due(symbols: Symbols) -> None:
     """A stop leaves no roll-up undone."""
 
     async def scenario() -> None:
-        compactor = Compactor()
-        for one in series:
-            one.append([1.0] * 100)
-            compactor.wake(one)
+        compactor = Compactor(symbols)
+        for name in NAMES:
+            symbols.append(name, [1.0] * 100)
+            compactor.wake(name)
         compactor.drain()
         assert compactor.due == 0
-        assert [one.tail for one in series] == [0, 0, 0]
+        assert tails(symbols) == [0, 0, 0]
         await asyncio.sleep(0)  # the turn that was scheduled finds nothing to do
+
+    asyncio.run(scenario())
+
+
+def test_a_symbol_that_was_deleted_meanwhile_does_no_harm(symbols: Symbols) -> None:
+    """A roll-up that is due for a symbol that no longer exists is dropped, and the others are done."""
+    compactor = Compactor(symbols)
+
+    async def scenario() -> None:
+        for name in NAMES:
+            symbols.append(name, [1.0] * 100)
+            compactor.wake(name)
+        symbols.delete("A")
+        compactor.drain()
+        assert tails(symbols) == [0, 0]
 
     asyncio.run(scenario())

@@ -35,10 +35,10 @@ def test_it_serves_and_stops_cleanly(number: signal.Signals) -> None:
 
 def test_the_start_line_says_where_and_how_much() -> None:
     """The first line names the address and the memory of full retention."""
-    with running("--max-symbols", "3", "--max-k", "6") as process:
+    with running("--workers", "2", "--max-symbols", "3", "--max-k", "6") as process:
         assert process.url.startswith("http://127.0.0.1:")
         # 10^6 prices: 8 MB raw, 3.2 MB of level 1, a ninth more above, one batch of margin; times three.
-        assert "3 symbols of 1,000,000 prices: 0.03 GB at full retention" in process.log[0]
+        assert "with 2 workers and room for 3 symbols of 1,000,000 prices: 0.03 GB" in process.log[-1]
 
 
 def test_options_may_come_from_the_environment() -> None:
@@ -108,6 +108,15 @@ def test_help_names_every_option() -> None:
     """The help says what each option is for, with its default, and that the environment works too."""
     done = command("--help")
     assert done.returncode == 0
-    for option in ("--host", "--port", "--max-symbols", "--max-k", "--max-batch", "--max-body", "--stop-seconds"):
+    for option in (
+        "--host",
+        "--port",
+        "--max-symbols",
+        "--workers",
+        "--max-k",
+        "--max-batch",
+        "--max-body",
+        "--preallocate",
+    ):
         assert option in done.stdout
     assert "TENFOLD_PORT" in done.stdout

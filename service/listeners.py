@@ -1,0 +1,43 @@
+"""The sockets that the workers accept from: one each, all bound to one address by the supervisor."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+BACKLOG: Final = 1024
+"""Connections that may wait to be accepted: a burst of clients after a restart must not be turned away."""
+
+
+def listen(host: str, port: int, workers: int) -> list[socket.socket]:
+    """Bind one listening socket for each worker; the kernel spreads connections over them.
+
+    The supervisor holds all of them open, so connections that came to a dead worker's socket wait for its replacement.
+    The first is bound without SO_REUSEPORT: another service on the same port, even another tenfold, is an error.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    first = _bind(host, port)
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    host, port = first.getsockname()[:2]
+    sockets = [first, *(_bind(host, port, reuse_port=True) for _ in range(workers - 1))]
+    for one in sockets:
+        one.listen(BACKLOG)
+    return sockets
+
+
+def _bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    one = socket.socket(family, kind, protocol)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    one.bind(address)
+    return one
+
+
+def url(listener: socket.socket) -> str:
+    """The address as a client writes it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

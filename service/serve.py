@@ -1,0 +1,81 @@
+"""From settings to a running tenfold: sockets, memory, what to say about it, supervisor."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from aggregation import SharedMemory
+
+from .listeners import listen, url
+from .machine import available_bytes
+from .settings import MEBIBYTE, Settings
+from .supervisor import Supervisor
+
+log = logging.getLogger("tenfold")
+
+STRETCH_BYTES = 64 * MEBIBYTE
+"""What is touched between two looks at the machine and two steps of the progress bar."""
+
+
+def serve(settings: Settings) -> int:
+    """Listen and serve until SIGINT or SIGTERM; returns the exit code.
+
+    Raises:
+        click.UsageError: the address cannot be listened on, or the memory not be mapped.
+    """
+    try:
+        listeners = listen(settings.host, settings.port, settings.workers)
+    except OSError as error:
+        reason = f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+        raise click.UsageError(reason) from error
+    try:
+        memory = SharedMemory(settings.layout)
+    except OSError as error:
+        reason = f"cannot map {settings.layout.total_bytes / 1e9:.1f} GB: {error.strerror}; try a smaller --max-k"
+        raise click.UsageError(reason) from error
+    warn_if_too_much(settings)
+    if settings.preallocate:
+        preallocate(memory, settings.reserve_bytes)
+    return Supervisor(settings, listeners, memory, lambda: log.info("%s", welcome(settings, url(listeners[0])))).run()
+
+
+def welcome(settings: Settings, address: str) -> str:
+    """Where it listens, and what full retention takes."""
+    return (
+        f"tenfold listens on {address} with {settings.workers} worker{'s' * (settings.workers > 1)} and room for "
+        f"{settings.max_symbols} symbols of {settings.geometry.retention:,} prices: "
+        f"{settings.layout.total_bytes / 1e9:.2f} GB at full retention"
+    )
+
+
+def warn_if_too_much(settings: Settings) -> None:
+    """Say so if full retention does not fit beside the reserve, and what helps."""
+    needed, available = settings.layout.total_bytes, available_bytes()
+    if needed + settings.reserve_bytes > available:
+        log.warning(
+            "full retention takes %.2f GB, but only %.2f GB are available, and %.2f GB of these are kept in reserve: "
+            "batches will be refused when that is reached. A smaller --max-k or --max-symbols takes less",
+            needed / 1e9,
+            available / 1e9,
+            settings.reserve_bytes / 1e9,
+        )
+
+
+def preallocate(memory: SharedMemory, reserve: int) -> None:
+    """Touch all memory slot by slot, as far as the reserve allows, showing how far it is."""
+    total = memory.layout.total_bytes
+    with click.progressbar(length=total, label="touching memory", file=sys.stderr) as bar:
+        for slot in range(memory.layout.max_symbols):
+            begin = memory.layout.slot_offset(slot)
+            end = begin + memory.layout.geometry.slot_bytes
+            for start in range(begin, end, STRETCH_BYTES):
+                if available_bytes() < reserve + STRETCH_BYTES:
+                    log.warning("stopped touching memory at %.2f of %.2f GB", start / 1e9, total / 1e9)
+                    return
+                size = min(STRETCH_BYTES, end - start)
+                memory.touch(start, size)
+                bar.update(size)
+            memory.series(slot).resident = True

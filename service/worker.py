@@ -1,0 +1,56 @@
+"""One process that serves: an application, its compactor, and a look at the machine's memory."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from aggregation import SharedMemory, Symbols
+
+from .app import AnySanic, create_app
+from .listeners import BACKLOG
+from .machine import MemoryGuard
+from .settings import Settings
+
+PR_SET_PDEATHSIG: Final = 1
+
+
+def work(settings: Settings, memory: SharedMemory, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve from ``listener`` until SIGTERM; call ``ready`` once it can.
+
+    SIGINT is the supervisor's: a terminal sends it to all processes at once, and the supervisor passes it on.
+    """
+    guard = MemoryGuard(settings.reserve_bytes)
+    app = create_app(settings, Symbols(memory, guard.may_grow))
+
+    @app.after_server_start
+    async def serving(_app: AnySanic) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, app)
+        ready()
+
+    app.run(
+        sock=listener, backlog=BACKLOG, single_process=True, register_sys_signals=False, access_log=False, motd=False
+    )
+
+
+def stop(app: AnySanic) -> None:
+    """Answer what has been accepted, close each connection with its next answer, and end.
+
+    Only the first call counts: a service manager may signal every process besides the supervisor, and stopping the loop
+    once more would end it in the middle of an answer.
+    """
+    if app.config.KEEP_ALIVE:
+        app.config.KEEP_ALIVE = False
+        app.stop(terminate=False)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process as soon as its parent is gone, so that none lingers."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before
+        os._exit(1)
