@@ -349,4 +349,5 @@ def fold(
         fence_acquire()
         if count - size >= load_acquire(covered, 0) - retention:
             var = max(0.0, squares - residue * residue / size) / size
-            return size, low, high, last, centre + residue / size, var
+            avg = min(max(centre + residue / size, low), high)  # rounding must not carry it past the extremes
+            return size, low, high, last, avg, var

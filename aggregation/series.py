@@ -104,7 +104,7 @@ class Series:
 
         Zero once the ring has gone around, or where all was touched at the start.
         """
-        fresh = self.geometry.capacity(0) - self._published[0]
+        fresh = len(self._raw) - self._published[0]
         return 0 if fresh <= 0 or self.resident else min(size, fresh) * BYTES_A_PRICE
 
     def append(self, prices: npt.ArrayLike) -> int:

@@ -49,9 +49,10 @@ class MemoryReserveError(Exception):
 
 
 class _Occupant(NamedTuple):
-    """A symbol's place: valid for as long as the slot's serial number is this one."""
+    """A symbol's place: valid for as long as the directory's word, the slot's serial number, is this one."""
 
     slot: int
+    word: int
     serial: int
     series: Series
 
@@ -99,14 +100,15 @@ class Symbols:
         A batch that is refused creates no symbol either.
         """
         while True:
-            occupant = self._find(symbol)
+            occupant = self._seen.get(symbol) or self._look_up(symbol)
             count = self._create(symbol, prices) if occupant is None else self._append(occupant, prices)
             if count is not None:
                 return count
+            self._seen.pop(symbol, None)
 
     def roll_up(self, symbol: str) -> None:
         """Summarise the blocks of a symbol that are complete by now, if it still exists; amortised O(1) a price."""
-        occupant = self._find(symbol)
+        occupant = self._seen.get(symbol) or self._look_up(symbol)
         if occupant is not None:
             with self._memory.slot_locks[occupant.slot]:
                 if self._is_current(occupant):
@@ -120,15 +122,16 @@ class Symbols:
             ValueError: k is not in 1 … max_k.
         """
         while True:
-            occupant = self._find(symbol)
+            occupant = self._seen.get(symbol) or self._look_up(symbol)
             if occupant is None:
                 raise UnknownSymbolError(symbol)
             statistics = occupant.series.statistics(k)
             if statistics is not None and self._is_current(occupant):
                 return statistics
+            self._seen.pop(symbol, None)
 
     def count(self, symbol: str) -> int:
-        """Prices ever appended to a symbol. O(1).
+        """Prices ever appended to a symbol. O(max_symbols).
 
         Raises:
             UnknownSymbolError: there is no such symbol.
@@ -141,7 +144,7 @@ class Symbols:
         Raises:
             UnknownSymbolError: there is no such symbol.
         """
-        occupant = self._find(symbol)
+        occupant = self._look_up(symbol)
         if occupant is None:
             raise UnknownSymbolError(symbol)
         return occupant.series
@@ -193,20 +196,13 @@ class Symbols:
         if growth and not self._may_grow(growth):
             raise MemoryReserveError
 
-    def _find(self, symbol: str) -> _Occupant | None:
-        """Where a symbol is, by memory if that still holds, else by the directory."""
-        occupant = self._seen.get(symbol)
-        if occupant is not None and self._is_current(occupant):
-            return occupant
-        return self._look_up(symbol)
-
     def _look_up(self, symbol: str) -> _Occupant | None:
         """Where a symbol is, by the directory. O(max_symbols)."""
         wanted = symbol.encode()
         for slot in range(self.layout.max_symbols):
             name = self._name(slot)
             if name is not None and name[1] == wanted:
-                occupant = _Occupant(slot, name[0], self._memory.series(slot))
+                occupant = _Occupant(slot, self._serial_word(slot), name[0], self._memory.series(slot))
                 self._seen = {s: o for s, o in self._seen.items() if self._is_current(o)}
                 self._seen[symbol] = occupant
                 return occupant
@@ -225,7 +221,7 @@ class Symbols:
         return self._serials[self._serial_word(slot)]
 
     def _is_current(self, occupant: _Occupant) -> bool:
-        return self._serials[self._serial_word(occupant.slot)] == occupant.serial
+        return self._serials[occupant.word] == occupant.serial
 
     def _name(self, slot: int) -> tuple[int, bytes] | None:
         """A slot's serial number and name as they belong together, or None if it is free."""

@@ -67,7 +67,8 @@ def warn_if_too_much(settings: Settings) -> None:
 def preallocate(memory: SharedMemory, reserve: int) -> None:
     """Touch all memory slot by slot, as far as the reserve allows, showing how far it is."""
     total = memory.layout.total_bytes
-    with click.progressbar(length=total, label="touching memory", file=sys.stderr) as bar:
+    slots = total - memory.layout.directory_bytes
+    with click.progressbar(length=slots, label="touching memory", file=sys.stderr) as bar:
         for slot in range(memory.layout.max_symbols):
             begin = memory.layout.slot_offset(slot)
             end = begin + memory.layout.geometry.slot_bytes

@@ -27,6 +27,9 @@ from .worker import die_with_parent, work
 
 log = logging.getLogger("tenfold")
 
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+"""What ends the service."""
+
 MOST_FAILED_STARTS: Final = 5
 """Deaths in a row, before it ever served, after which a worker is not tried again: it would not get better."""
 
@@ -79,9 +82,10 @@ class Supervisor:
         for end in (waker, woken):
             end.setblocking(False)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, _leave_it_to_the_wakeup)
         self._selector.register(woken, selectors.EVENT_READ, lambda: self._on_signal(woken))
+        gc.collect()
         gc.freeze()  # what exists by now is shared by all workers; a collector that writes to it would unshare it
         for worker in self._workers:
             self._start(worker)
@@ -100,9 +104,12 @@ class Supervisor:
         supervisor = os.getpid()
         worker.ready, ready = os.pipe()
         sys.stderr.flush()
+        # A signal to the child must not reach our wake-up socket, which it shares until it has its own handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         worker.pid = os.fork()
         if worker.pid == 0:
             self._become(worker, supervisor, ready)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(ready)
         worker.serving = False
         worker.pidfd = os.pidfd_open(worker.pid)
@@ -118,20 +125,21 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             self._selector.close()
             for listener in self._listeners:
                 if listener is not self._listeners[worker.number]:
                     listener.close()
             work(self._settings, self._memory, self._listeners[worker.number], lambda: _say(ready))
             code = 0
-        except BaseException:  # noqa: BLE001 - whatever it was, it must not unwind into the supervisor's code
+        except BaseException:  # noqa: BLE001 - nothing may unwind into the supervisor
             traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(code)
 
     def _on_ready(self, worker: _Worker, pid: int) -> None:
-        """The worker said that it serves; or it said nothing and its end was closed: it dies, as its pidfd will tell."""
+        """The worker said that it serves; or its end was closed in silence: it is dying, as its pidfd will tell."""
         if worker.pid != pid:  # both were told at once, and it has been replaced already
             return
         serves = os.read(worker.ready, 1)
@@ -200,6 +208,6 @@ def _leave_it_to_the_wakeup(_number: int, _frame: object) -> None:
 
 
 def _say(ready: int) -> None:
-    """Tell the supervisor that this worker serves. Silence, when the pipe is closed by its end, says that it does not."""
+    """Tell the supervisor that this worker serves; a pipe that is closed in silence says that it never did."""
     os.write(ready, b"!")
     os.close(ready)

@@ -25,7 +25,7 @@ import numba
 import numpy as np
 
 import aggregation
-from aggregation import Geometry, Series
+from aggregation import Geometry, Layout, Series, SharedMemory, Statistics, Symbols
 
 from .numpy_way import NumpyBlocks, Prices, window_statistics
 from .table import Row, Section, render
@@ -79,6 +79,11 @@ def measure(quick: bool = False) -> list[Section]:
             append_row("first touch: 10,000 prices into fresh memory", first_touch, 10_000),
         ],
     )
+    sharing = Section(
+        "shared between processes",
+        "What a symbol in shared memory costs more than a series of one's own, one price a batch.",
+        sharing_rows(seconds),
+    )
     memory = Section("memory", "Resident shared memory, from smaps_rollup.", memory_rows(geometry, held))
     del series, prices, window
     start = Section(
@@ -86,7 +91,7 @@ def measure(quick: bool = False) -> list[Section]:
         "In processes of their own; warm is the median of three.",
         start_up_rows(),
     )
-    return [fold, append, memory, start]
+    return [fold, append, sharing, memory, start]
 
 
 def machine() -> str:
@@ -138,13 +143,21 @@ def agree(ours: tuple[float, float, float, float], numpys: tuple[float, float, f
         raise AssertionError(f"tenfold says {ours}, numpy says {numpys}")
 
 
+def answer(series: Series, k: int) -> Statistics:
+    """The statistics of a series that holds something."""
+    statistics = series.statistics(k)
+    if statistics is None:
+        raise AssertionError("the series is empty")
+    return statistics
+
+
 def fold_rows(series: Series, window: Prices, seconds: float) -> list[Row]:
     """A fold of every window beside numpy over the same raw prices, all of them in the same rounds."""
     top = series.geometry.max_k
     folds, numpys = [], []
     for k in range(1, top + 1):
         newest = window[-series.geometry.block_size(k) :]
-        ours, theirs = series.statistics(k), window_statistics(newest)
+        ours, theirs = answer(series, k), window_statistics(newest)
         agree((ours.min, ours.max, ours.avg, ours.var), (theirs[0], theirs[1], *theirs[3:]))
         if (ours.size, ours.last) != (len(newest), theirs[2]):
             raise AssertionError(f"tenfold says {ours}, numpy says {theirs}")
@@ -171,7 +184,7 @@ def flatness_rows(series: Series, prices: Prices, seconds: float) -> list[Row]:
     small = new_series(series.geometry)
     small.append(prices[-1_005:])
     small.roll_up()
-    ours, same = small.statistics(3), series.statistics(3)
+    ours, same = answer(small, 3), answer(series, 3)
     agree((ours.min, ours.max, ours.avg, ours.var), (same.min, same.max, same.avg, same.var))
     folds = [Contender(partial(one.statistics, k), calls=100) for k in (3, top) for one in (series, small)]
     large_3, small_3, large_top, small_top = interleaved_medians(folds, seconds)
@@ -226,7 +239,7 @@ def append_contenders(series: Series, ring: Prices, size: int) -> list[Contender
     for _ in range(10):
         append()
         append_numpy()
-    statistics = series.statistics(round(math.log10(10 * size)))
+    statistics = answer(series, round(math.log10(10 * size)))
     agree((statistics.min, statistics.max, statistics.avg, statistics.var), blocks.newest(10 * size))
     calls = 1 if size == series.geometry.max_batch else 100
     return [Contender(append, calls), Contender(append_numpy, calls)]
@@ -243,6 +256,32 @@ def shared_memory() -> int:
         if line.startswith("Pss_Shmem:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError("this kernel does not say how much shared memory is resident")
+
+
+def sharing_rows(seconds: float) -> list[Row]:
+    """What the lock, the version check and finding the symbol cost, beside the same work on a series of one's own."""
+    symbols = Symbols(SharedMemory(Layout(Geometry(max_k=QUICK_K))))
+    batch = walk(1)
+    symbols.append("A", batch)
+    series = symbols.series("A")
+
+    def shared_batch() -> None:
+        symbols.append("A", batch)
+        symbols.roll_up("A")
+
+    def own_batch() -> None:
+        series.append(batch)
+        series.roll_up()
+
+    rows = []
+    for what, shared, own in (
+        ("a batch: two locks, two checks", shared_batch, own_batch),
+        ("statistics: one check, no lock", lambda: symbols.statistics("A", 1), lambda: series.statistics(1)),
+    ):
+        pair = interleaved_medians([Contender(shared, 100), Contender(own, 100)], seconds)
+        note = f"{pair[0]:.2f} instead of {pair[1]:.2f} µs"
+        rows.append(Row(what, pair[0] - pair[1], "µs", at_most=5, note=note))
+    return rows
 
 
 def memory_rows(geometry: Geometry, held: int) -> list[Row]:

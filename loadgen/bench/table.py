@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 _HEADINGS: Final = ("", "tenfold", "numpy", "numpy/tenfold", "target", "", "")
@@ -71,22 +72,23 @@ class Section:
 
 
 def render(sections: list[Section]) -> str:
-    """All sections as one text, with columns that line up across them."""
+    """All sections as one text, with columns that line up across them and none that is empty throughout."""
     cells = [row.cells() for section in sections for row in section.rows]
+    kept = [any(column) for column in zip(*cells, strict=True)]
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *cells, strict=True)]
     parts = []
     for section in sections:
-        lines = [_line(row.cells(), widths) for row in section.rows]
-        parts.append("\n".join([section.title, *_indented(section.method), _line(_HEADINGS, widths), *lines]))
+        lines = [_line(row.cells(), widths, kept) for row in section.rows]
+        parts.append("\n".join([section.title, *_indented(section.method), _line(_HEADINGS, widths, kept), *lines]))
     return "\n\n".join(parts)
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+def _line(cells: tuple[str, ...], widths: list[int], kept: list[bool]) -> str:
     aligned = [
         cell.rjust(width) if right else cell.ljust(width)
         for cell, width, right in zip(cells, widths, _RIGHT_ALIGNED, strict=True)
     ]
-    return ("  " + "  ".join(aligned)).rstrip()
+    return ("  " + "  ".join(compress(aligned, kept))).rstrip()
 
 
 def _indented(text: str) -> list[str]:

@@ -19,21 +19,27 @@ def sections() -> list[Section]:
 
 def test_quick_run_has_every_row(sections: list[Section]) -> None:
     """A run measures every window, every batch size, memory and start-up, with the targets beside them."""
-    fold, append, memory, start_up = ([row.what for row in section.rows] for section in sections)
+    fold, append, sharing, memory, start_up = ([row.what for row in section.rows] for section in sections)
     assert fold[: core.QUICK_K] == [f"k = {k}" for k in range(1, core.QUICK_K + 1)]
     assert len(fold) == core.QUICK_K + 6
     assert append[:3] == ["1 price", "100 prices", "10,000 prices"]
     assert append[3].startswith("first touch")
-    assert len(memory) == len(start_up) == 2
+    assert len(sharing) == len(memory) == len(start_up) == 2
     targets = [row.target for section in sections for row in section.rows if row.target]
-    assert targets == ["≤ 5 µs"] * (core.QUICK_K + 1) + ["≤ 3 µs", "≤ 5 µs", "≤ 50 µs", "≤ 11.7 B", "≤ 1,000 kB"]
+    assert targets == [
+        *["≤ 5 µs"] * (core.QUICK_K + 1),
+        *["≤ 3 µs", "≤ 5 µs", "≤ 50 µs"],
+        *["≤ 5 µs"] * 2,
+        *["≤ 11.7 B", "≤ 1,000 kB"],
+    ]
 
 
 def test_quick_run_measures_something(sections: list[Section]) -> None:
     """Every number is positive and finite, and every row of the text shows its verdict."""
     rows = [row for section in sections for row in section.rows]
+    differences = sections[2].rows  # of two times: on a busy machine they may come out below zero
     for row in rows:
-        assert 0 < row.value < np.inf, row
+        assert row in differences or 0 < row.value < np.inf, row
         assert row.numpy is None or 0 < row.numpy < np.inf, row
     text = render(sections)
     for row in rows:
@@ -42,7 +48,7 @@ def test_quick_run_measures_something(sections: list[Section]) -> None:
 
 def test_memory_is_what_the_geometry_says(sections: list[Section]) -> None:
     """Resident memory is measured well enough to find the geometry's bytes, give or take a few pages."""
-    per_price = sections[2].rows[0].value
+    per_price = sections[3].rows[0].value
     geometry = Geometry(max_k=core.QUICK_K)
     assert per_price == pytest.approx(geometry.slot_bytes / geometry.retention, rel=0.01)
 
