@@ -124,7 +124,7 @@ def test_a_body_may_come_in_chunks(api: Api) -> None:
 
 @pytest.mark.parametrize("symbol", ["EURUSD", "EUR/USD", "ES 03-26", "日経225", "100%", "a.b", ".."])
 def test_a_deleted_symbol_is_gone_and_can_come_back(api: Api, symbol: str) -> None:
-    """DELETE frees the slot of any symbol: 204, then it is unknown, its slot is free, and its name starts at 0 again."""
+    """DELETE frees the slot of any symbol: 204, then it is unknown, and its name starts at 0 again."""
     path = f"/symbols/{quote(symbol, safe='')}".replace("..", "%2E%2E")
     assert api.request("DELETE", path).status_code == 404
     api.add(symbol, [1.0, 2.0])
