@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help serve test setup check format bench-core lock clean
+.PHONY: help serve load test setup check format bench-core bench-workers lock clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 serve: $(VENV)/.runtime  ## start the service; options: make serve ARGS="--port 9000"
 	@exec $(BIN)/python -m service $(ARGS)
+
+load: $(VENV)/.loadgen  ## put it under load and check every answer: make load ARGS="run --duration 10"
+	@exec $(BIN)/python -m loadgen $(ARGS)
 
 test: $(VENV)/.development  ## run the whole test suite; options: make test ARGS="-k fold -x"
 	@$(BIN)/python -m pytest $(ARGS)
@@ -30,11 +33,16 @@ format: $(VENV)/.development  ## put the code into its format
 bench-core: $(VENV)/.runtime  ## time append, roll-up and fold beside numpy
 	@$(BIN)/python -m loadgen.bench.core $(ARGS)
 
+bench-workers: $(VENV)/.runtime  ## compare one worker with two, time the replacement of a killed one
+	@$(BIN)/python -m loadgen.bench.workers $(ARGS)
+
 lock: pyproject.toml  ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --upgrade \
 	    --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --upgrade --group loadgen \
+	    --custom-compile-command "make lock" -c requirements.lock -o requirements-loadgen.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --upgrade --group dev \
-	    --custom-compile-command "make lock" -c requirements.lock -o requirements-dev.lock pyproject.toml
+	    --custom-compile-command "make lock" -c requirements-loadgen.lock -o requirements-dev.lock pyproject.toml
 
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -48,6 +56,11 @@ $(BIN)/python:
 $(VENV)/.runtime: requirements.lock | $(BIN)/python
 	@echo "installing what tenfold runs on …"
 	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.loadgen: requirements-loadgen.lock $(VENV)/.runtime
+	@echo "installing what the load generator needs …"
+	@$(PIP) install --require-hashes -r requirements-loadgen.lock
 	@touch $@
 
 $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from sanic import HTTPResponse, Request
-from sanic.exceptions import SanicException
+from sanic.exceptions import RequestCancelled, SanicException
 from sanic.handlers import ErrorHandler
 
 log = logging.getLogger("tenfold")
@@ -66,6 +66,8 @@ class ProblemHandler(ErrorHandler):
 
     def default(self, request: Request, exception: Exception) -> HTTPResponse:
         """Turn an exception into a problem; one that we did not foresee is logged and becomes a plain 500."""
+        if isinstance(exception, RequestCancelled):  # the client has gone; nobody will read this
+            return HTTPResponse(status=HTTPStatus.BAD_REQUEST.value)
         if not isinstance(exception, SanicException):
             route = request.route.path if request is not None and request.route else "no route"
             log.error("failed at %s", route, exc_info=exception)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +54,9 @@ def settings() -> Settings:
 def api(settings: Settings) -> Iterator[Api]:
     symbols = Symbols(SharedMemory(settings.layout))
     loop = asyncio.new_event_loop()
-    client = ReusableClient(create_app(settings, symbols, next(_names)), loop=loop, port=0)
-    with client:
-        yield Api(client, symbols)
+    app = create_app(settings, symbols, next(_names))
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # a port that is free, not one that the client draws
+        port = listener.getsockname()[1]
+        with ReusableClient(app, port=port, loop=loop, server_kwargs={"sock": listener}) as client:
+            yield Api(client, symbols)
     loop.close()

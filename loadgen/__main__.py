@@ -1,0 +1,285 @@
+"""``python -m loadgen``: the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from . import report
+from .check import Checker
+from .client import ProtocolError
+from .outcome import Exit, Outcome
+from .plan import Plan, Rate, Sizes, Target, read_rate, read_sizes, read_target
+from .plots import write_plot
+from .replay import replay_plan
+from .reproduce import reproduce
+from .run import ServiceError, UsageError, execute
+from .slo import Slo, read_slo
+from .view import View
+
+GIBIBYTE: Final = 1 << 30
+
+
+class Read(click.ParamType[Any]):
+    """An option that one of our readers understands; its ValueError is the message."""
+
+    def __init__(self, name: str, reader: Callable[[str], object]) -> None:
+        self.name = name
+        self._reader = reader
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's
+        """Read the text; a default is already what it should be."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._reader(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+TARGET: Final = Read("url", read_target)
+RATE: Final = Read("rate", read_rate)
+SIZES: Final = Read("sizes", read_sizes)
+SLO: Final = Read("objective", read_slo)
+
+url_option = click.option(
+    "--url", "target", type=TARGET, default="http://127.0.0.1:8000", show_default=True, help="Where tenfold listens."
+)
+batch_size_option = click.option(
+    "--batch-size", "sizes", type=SIZES, default="10000", show_default=True, help="Prices in a batch: 10000 or 1-10000."
+)
+prices_option = click.option(
+    "--prices",
+    default="walk",
+    show_default=True,
+    help="walk: two decimals, small steps. jump: full precision, levels from 0.001 to 10^9. constant. "
+    "file:PATH: a column of a CSV or Parquet file, over and over.",
+)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="All bodies derive from it: one seed, one sequence.",
+)
+
+
+def result_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What run and replay share: pace, objectives, and where to write what was found."""
+    for option in (
+        click.option(
+            "--plot", type=click.Path(dir_okay=False, writable=True), help="Draw latencies and rates, as PNG."
+        ),
+        click.option("--csv", "csv_path", type=click.Path(dir_okay=False, writable=True), help="Write every second."),
+        click.option(
+            "--report", "json_path", type=click.Path(dir_okay=False, writable=True), help="Write all figures, as JSON."
+        ),
+        click.option(
+            "--slo",
+            "slos",
+            type=SLO,
+            multiple=True,
+            help="An objective, such as 'stats.p99<5ms', 'stats.service.p50<1ms' or 'add_batch.rate>=500/s'. "
+            "May be given more than once.",
+        ),
+        click.option(
+            "--append", is_flag=True, help="Accept symbols that hold prices; windows with those go unchecked."
+        ),
+        click.option("--verify/--no-verify", default=True, show_default=True, help="Compare every answer."),
+        click.option(
+            "--poll-rate", type=RATE, default="max", show_default=True, help="Polls for each symbol, like --rate."
+        ),
+        click.option(
+            "--rate",
+            type=RATE,
+            default="max",
+            show_default=True,
+            help="Batches for each symbol. max: the next when the last is answered. 200/s: by the clock, and latency "
+            "counts from the intended moment. 0: none.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Put tenfold under load, and check every answer.
+
+    \b
+    Exit codes:
+      0  all well
+      1  an objective (--slo) was missed
+      2  the command cannot be carried out as given
+      3  an answer was wrong; how to see it again is printed
+      4  requests failed, or the service has gone
+      5  the generator was saturated: the figures are its own, not the service's
+    """  # noqa: D301 - click's mark
+
+
+@main.command(short_help="Producers and dashboards at work, every answer checked.")
+@url_option
+@click.option("--symbols", type=click.IntRange(1), default=10, show_default=True, help="Symbols, a producer each.")
+@click.option("--prefix", default="LOAD-", show_default=True, help="What their names begin with; a number follows.")
+@click.option("--duration", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds to measure.")
+@click.option(
+    "--batches", type=click.IntRange(1), help="End after so many batches for each symbol, if that is earlier."
+)
+@batch_size_option
+@prices_option
+@seed_option
+@click.option("--warmup", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds before measuring.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Senders, a clerk each.")
+@click.option("--connections", type=click.IntRange(1), help="In all. Default: one to each request in flight.")
+@click.option("--overlap", is_flag=True, help="Break the promise: requests of one symbol do not wait for one another.")
+@click.option("--timeout", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds for an answer.")
+@click.option(
+    "--oracle-memory",
+    type=click.FloatRange(0.001),
+    default=2.0,
+    show_default=True,
+    help="GiB of prices kept for checking. Windows that reach back further are counted as unchecked.",
+)
+@result_options
+def run(
+    symbols: int,
+    prefix: str,
+    duration: float,
+    oracle_memory: float,
+    **options: Any,  # noqa: ANN401 - handed on
+) -> None:
+    """Producers post batches and dashboards poll k = 1 … 8, in turn, and every answer is checked.
+
+    Requests of one symbol wait for one another, as callers promise, unless --overlap.
+
+    \b
+    Examples:
+      python -m loadgen run --duration 30 --report run.json --plot run.png
+      python -m loadgen run --rate 20/s --poll-rate 200/s --slo 'stats.p99<5ms'
+      python -m loadgen run --symbols 1 --batch-size 1-10000 --prices jump --overlap
+    """  # noqa: D301 - click's mark
+    output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
+    names = tuple(f"{prefix}{number}" for number in range(symbols))
+    plan = Plan(symbols=names, seconds=duration, oracle_bytes=int(oracle_memory * GIBIBYTE), **options)
+    sys.exit(show(plan, **output))
+
+
+@main.command(short_help="Stream a file of real prices, once.")
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
+@url_option
+@click.option("--symbol", required=True, help="The symbol to add the prices to.")
+@click.option("--column", help="The column with the prices. Default: price, or the only one.")
+@click.option("--batch-size", "size", type=click.IntRange(1), default=10_000, show_default=True, help="Prices a batch.")
+@result_options
+def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - handed on
+    """Stream a column of real prices from a CSV or Parquet FILE, once, at a chosen speed.
+
+    \b
+    Example:
+      python -m loadgen replay ticks.csv --symbol EURUSD --batch-size 10 --rate 20/s --poll-rate 20/s
+    """  # noqa: D301 - click's mark
+    output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
+    try:
+        plan = replay_plan(path=path, **options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if not plan.produces:
+        raise click.UsageError("--rate 0 would never send the file")
+    sys.exit(show(plan, **output))
+
+
+@main.command(short_help="A quick pass: contract, errors, exactness.")
+@url_option
+@click.option("--symbol", help="The symbol to use, which must hold no prices. Default: a name that nobody has.")
+def check(target: Target, symbol: str | None) -> None:
+    """A quick pass over a running service: contract, errors, exactness. Takes one symbol.
+
+    Exit code 0 if all is as it should be, 3 if not, 4 if it does not answer.
+    """
+    console = Console(highlight=False)
+    findings = list(Checker(target, symbol).run())
+    bad = [finding for finding in findings if finding.instead is not None]
+    for finding in bad:
+        console.print(f"expected  {finding.expected}\n   found  {finding.instead}", soft_wrap=True, markup=False)
+    console.print(f"{len(findings) - len(bad)} of {len(findings)} checks passed")
+    unreachable = any(finding.expected.startswith("the service answers") for finding in bad)
+    sys.exit(Exit.FAILED if unreachable else Exit.WRONG if bad else Exit.WELL)
+
+
+@main.command(name="reproduce", short_help="See a wrong answer again.")
+@url_option
+@batch_size_option
+@prices_option
+@seed_option
+@click.option("--place", type=click.IntRange(0), required=True, help="The symbol's number in the run.")
+@click.option("--batches", type=click.IntRange(1), required=True, help="How many of its batches to send.")
+@click.option("--k", type=click.IntRange(1, 8), required=True, help="The window to ask for then.")
+@click.option("--symbol", default="AGAIN", show_default=True, help="The name to use; it must hold no prices yet.")
+def reproduce_command(  # noqa: PLR0913, PLR0917 - each is an option
+    target: Target, sizes: Sizes, prices: str, seed: int, place: int, batches: int, k: int, symbol: str
+) -> None:
+    """Send one symbol's first batches to a fresh service again, and ask one question. Exit code 3 if it is wrong."""
+    plan = Plan(target=target, symbols=(symbol,), sizes=sizes, prices=prices, seed=seed, rate=Rate(None))
+    try:
+        repeated = reproduce(plan, place, batches, k)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except (OSError, ProtocolError) as error:
+        click.echo(f"the service does not answer: {error}", err=True)
+        sys.exit(Exit.FAILED)
+    mistake = repeated.mistake
+    click.echo(f"answer    {repeated.answer}")
+    if mistake is None:
+        click.echo("right")
+        sys.exit(Exit.WELL)
+    click.echo(f"WRONG     {mistake.request} with {mistake.count:,} prices ({', '.join(mistake.wrong)})")
+    click.echo(f"expected  {mistake.expected}\ngot       {mistake.got}")
+    sys.exit(Exit.WRONG)
+
+
+def show(plan: Plan, slos: tuple[Slo, ...], json_path: str | None, csv_path: str | None, plot: str | None) -> Exit:
+    """Run, show it while it runs, report. How it went."""
+    for path in (json_path, csv_path, plot):
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise click.UsageError(f"cannot write {path}: there is no such folder")
+    console = Console(highlight=False)
+    try:
+        with View(console) as view:
+            outcome = execute(plan, slos, view)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
+    except ServiceError as error:
+        click.echo(f"loadgen: {error}", err=True)
+        return Exit.FAILED
+    if console.is_terminal:
+        console.print(report.summary(outcome), soft_wrap=True)
+    else:
+        click.echo(report.plain(report.summary(outcome)))
+    write(outcome, json_path, csv_path, plot)
+    return outcome.exit()
+
+
+def write(outcome: Outcome, json_path: str | None, csv_path: str | None, plot: str | None) -> None:
+    """Write what was asked for.
+
+    Raises:
+        click.UsageError: it cannot be written.
+    """
+    try:
+        if json_path is not None:
+            report.write_json(outcome, json_path)
+        if csv_path is not None:
+            report.write_csv(outcome, csv_path)
+        if plot is not None:
+            write_plot(outcome, plot)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"cannot write the report: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""What a run has found: the figures, added up over processes and seconds, and how it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from .ledger import Mistake
+from .messages import ENDPOINTS, STATS, ClerkState, Second, SenderState
+from .plan import Plan
+from .recorder import Histogram
+
+SATURATED_LAG_US: Final = 10_000.0
+"""In the open model, p99 of the send lag from which on the figures are the generator's own: a scheduler's
+time slice or two, which is what a process pays that shares its core."""
+
+SATURATED_CPU: Final = 0.95
+"""In the closed model, the share of a core from which on a sender has no time left to read answers as they come."""
+
+
+class Exit(IntEnum):
+    """How a run ends. The worst comes first where several are true: wrong, failed, saturated, missed."""
+
+    WELL = 0
+    MISSED = 1
+    USAGE = 2
+    WRONG = 3
+    FAILED = 4
+    SATURATED = 5
+
+
+@dataclass
+class Endpoint:
+    """One endpoint's figures: every answer's latency, from the intended moment and from the sending."""
+
+    response: Histogram = field(default_factory=Histogram)
+    service: Histogram = field(default_factory=Histogram)
+    statuses: dict[int, int] = field(default_factory=dict)
+
+    def failed(self, name: str) -> int:
+        """Requests without an answer, or with one that is no success. 404 on statistics is for the oracle to judge."""
+        fine = {HTTPStatus.OK, HTTPStatus.NOT_FOUND} if name == STATS else {HTTPStatus.OK}
+        return sum(count for status, count in self.statuses.items() if status not in fine)
+
+
+class Row(NamedTuple):
+    """One endpoint in one second; latencies in µs, of response time."""
+
+    second: int
+    endpoint: str
+    answers: int
+    p50: float
+    p99: float
+    most: float
+    failed: int
+
+
+class Objective(NamedTuple):
+    """A service level objective and what was found."""
+
+    text: str
+    found: float
+    met: bool
+
+
+@dataclass
+class Outcome:
+    """Everything that was found. Filled while the run goes on, complete when ``finished``."""
+
+    plan: Plan
+    endpoints: dict[str, Endpoint] = field(default_factory=lambda: {name: Endpoint() for name in ENDPOINTS})
+    prices: int = 0
+    rows: list[Row] = field(default_factory=list)
+    senders: list[SenderState] = field(default_factory=list)
+    clerks: dict[int, ClerkState] = field(default_factory=dict)
+    lag: Histogram = field(default_factory=Histogram)
+    notes: list[str] = field(default_factory=list)
+    objectives: list[Objective] = field(default_factory=list)
+    interrupted: bool = False
+
+    def add_second(self, parts: list[Second]) -> None:
+        """Add what all senders report of one second. Of the warm-up only the statuses count: a failure is a failure."""
+        measured = parts[0].number >= 0
+        for name, endpoint in self.endpoints.items():
+            now = Endpoint()
+            for part in parts:
+                for status, count in part.statuses[name].items():
+                    now.statuses[status] = now.statuses.get(status, 0) + count
+                    endpoint.statuses[status] = endpoint.statuses.get(status, 0) + count
+                if measured:
+                    latencies = part.latencies[name]
+                    now.response.add(latencies.response)
+                    endpoint.response.add(latencies.response)
+                    endpoint.service.add(latencies.service)
+            if measured:
+                p50, p99 = now.response.quantile(0.5), now.response.quantile(0.99)
+                row = Row(parts[0].number, name, now.response.count, p50, p99, now.response.most, now.failed(name))
+                self.rows.append(row)
+        if measured:
+            self.prices += sum(part.prices for part in parts)
+
+    def add_sender(self, state: SenderState) -> None:
+        """Add a sender's last report."""
+        self.senders.append(state)
+        self.lag.add(state.lags.response)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that were measured."""
+        return max((sender.elapsed for sender in self.senders), default=0.0)
+
+    def rate(self, name: str) -> float:
+        """Answers a second."""
+        return self.endpoints[name].response.count / self.elapsed if self.elapsed > 0 else 0.0
+
+    @property
+    def right(self) -> int:
+        """Answers that the oracle confirmed."""
+        return sum(clerk.right for clerk in self.clerks.values())
+
+    @property
+    def unchecked(self) -> int:
+        """Answers that the oracle could not check: a window larger than its memory, or prices of somebody else."""
+        return sum(clerk.unchecked for clerk in self.clerks.values())
+
+    @property
+    def wrong(self) -> int:
+        """Answers that were wrong."""
+        return sum(clerk.wrong for clerk in self.clerks.values())
+
+    @property
+    def mistakes(self) -> list[tuple[int, Mistake]]:
+        """The first wrong answers of each clerk, with the places of their symbols."""
+        return [mistake for clerk in self.clerks.values() for mistake in clerk.mistakes]
+
+    @property
+    def failed(self) -> int:
+        """Requests that failed."""
+        return sum(endpoint.failed(name) for name, endpoint in self.endpoints.items())
+
+    @property
+    def lost(self) -> str | None:
+        """Why the run ended early, if it did."""
+        return next((sender.lost for sender in self.senders if sender.lost), None)
+
+    @property
+    def starved(self) -> float:
+        """The share of their time that producers waited for bodies."""
+        lane_seconds = sum(sender.lanes * sender.elapsed for sender in self.senders)
+        return sum(sender.starved for sender in self.senders) / lane_seconds if lane_seconds else 0.0
+
+    def saturation(self) -> str | None:
+        """Why the figures say more about the generator than about the service, if they do."""
+        lag = self.lag.quantile(0.99)
+        if lag > SATURATED_LAG_US:
+            return f"requests were sent late: p99 of the send lag is {lag / 1e3:.1f} ms"
+        busiest = max((sender.cpu / sender.elapsed for sender in self.senders if sender.elapsed), default=0.0)
+        if busiest > SATURATED_CPU:
+            return f"a sender used {busiest:.0%} of a core"
+        return None
+
+    def exit(self) -> Exit:
+        """How it went."""
+        if self.wrong:
+            return Exit.WRONG
+        if self.failed or self.lost:
+            return Exit.FAILED
+        if self.saturation():
+            return Exit.SATURATED
+        if not all(objective.met for objective in self.objectives):
+            return Exit.MISSED
+        return Exit.WELL

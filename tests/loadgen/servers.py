@@ -1,0 +1,229 @@
+"""A small, slow, correct twin of the service, and the same with one mistake each.
+
+``python -m tests.loadgen.servers KIND [STATUS [FOLDER]]``: every batch is refused with STATUS if it is not 0, and the
+body of every batch is added to a file in FOLDER that is named after its symbol.
+
+Everything is naive on purpose: all prices in one array, statistics by numpy over the window. What differs between the
+kinds is in ``KINDS`` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+Prices = npt.NDArray[np.float64]
+
+
+@dataclass
+class Symbol:
+    """All prices of a symbol, and the count that is acknowledged; ``before`` is what they were a batch ago."""
+
+    prices: Prices = field(default_factory=lambda: np.zeros(0))
+    before: Prices = field(default_factory=lambda: np.zeros(0))
+    count: int = 0
+    batches: int = 0
+
+    def append(self, batch: Prices) -> None:
+        self.before = self.prices
+        self.prices = np.concatenate([self.prices, batch])
+        self.count += len(batch)
+        self.batches += 1
+
+
+def statistics(prices: Prices, window: int) -> dict[str, float]:
+    """From differences to the first price, so that equal prices have variance 0."""
+    newest = prices[-window:]
+    distance = newest - newest[0]
+    return {
+        "min": float(newest.min()),
+        "max": float(newest.max()),
+        "last": float(newest[-1]),
+        "avg": float(newest[0] + distance.mean()),
+        "var": float(distance.var()),
+    }
+
+
+def right(symbol: Symbol, window: int) -> dict[str, float]:
+    return statistics(symbol.prices, window)
+
+
+def off_by_one(symbol: Symbol, window: int) -> dict[str, float]:
+    return statistics(symbol.prices, window + 1)
+
+
+def sample_variance(symbol: Symbol, window: int) -> dict[str, float]:
+    size = len(symbol.prices[-window:])
+    answer = right(symbol, window)
+    return {**answer, "var": answer["var"] * size / max(1, size - 1)}
+
+
+def stale(symbol: Symbol, window: int) -> dict[str, float]:
+    return statistics(symbol.before if len(symbol.before) else symbol.prices, window)
+
+
+def min_never_evicts(symbol: Symbol, window: int) -> dict[str, float]:
+    return {**right(symbol, window), "min": float(symbol.prices.min())}
+
+
+def append(symbol: Symbol, batch: Prices) -> None:
+    symbol.append(batch)
+
+
+def append_float32(symbol: Symbol, batch: Prices) -> None:
+    symbol.append(batch.astype(np.float32).astype(np.float64))
+
+
+def drop_third(symbol: Symbol, batch: Prices) -> None:
+    """Acknowledge every third batch, count included, and forget it."""
+    kept = symbol.prices
+    symbol.append(batch)
+    if symbol.batches % 3 == 0:
+        symbol.prices = kept
+
+
+def miscount(symbol: Symbol, batch: Prices) -> None:
+    """Forget every third batch and say so in its count."""
+    if symbol.batches % 3 == 2:
+        symbol.batches += 1
+    else:
+        symbol.append(batch)
+
+
+Append = Callable[[Symbol, Prices], None]
+Answer = Callable[[Symbol, int], dict[str, float]]
+
+KINDS: Final[dict[str, tuple[Append, Answer]]] = {
+    "right": (append, right),
+    "off-by-one": (append, off_by_one),
+    "sample-variance": (append, sample_variance),
+    "float32": (append_float32, right),
+    "stale": (append, stale),
+    "min-never-evicts": (append, min_never_evicts),
+    "drops": (drop_third, right),
+    "miscounts": (miscount, right),
+}
+WRONG: Final = tuple(kind for kind in KINDS if kind != "right")
+
+
+class RefusalError(Exception):
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
+
+
+BAD: Final = RefusalError(HTTPStatus.BAD_REQUEST)
+NO_BATCH: Final = RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def no_constant(_name: str) -> float:
+    raise BAD
+
+
+def finite(text: str) -> float:
+    if not np.isfinite(float(text)):
+        raise BAD
+    return float(text)
+
+
+def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(items)) != len(items):
+        raise NO_BATCH
+    return dict(items)
+
+
+def read_batch(body: bytes) -> tuple[str, Prices]:
+    try:
+        document = json.loads(body, parse_constant=no_constant, parse_float=finite, object_pairs_hook=pairs)
+    except ValueError:
+        raise BAD from None
+    match document:
+        case {"symbol": str(symbol), "values": list(values)} if symbol and 1 <= len(values) <= 10_000:
+            if all(type(value) in {int, float} and abs(value) <= 1e100 for value in values):
+                return symbol, np.array(values, dtype=np.float64)
+    raise NO_BATCH
+
+
+class Service:
+    """The contract of tenfold, over a dictionary."""
+
+    def __init__(self, kind: str, status: str = "0", folder: str = "") -> None:
+        self.append, self.answer = KINDS[kind]
+        self.symbols: dict[str, Symbol] = {}
+        self.status = int(status)
+        self.folder = folder
+
+    def respond(self, method: str, target: str, body: bytes) -> tuple[HTTPStatus, dict[str, Any]]:
+        url = urlsplit(target)
+        methods = {"/add_batch": {"POST"}, "/stats": {"GET", "HEAD"}}.get(url.path.rstrip("/"))
+        if methods is None:
+            raise RefusalError(HTTPStatus.NOT_FOUND)
+        if method not in methods:
+            raise RefusalError(HTTPStatus.METHOD_NOT_ALLOWED)
+        return HTTPStatus.OK, self.add(body) if method == "POST" else self.stats(url.query)
+
+    def add(self, body: bytes) -> dict[str, Any]:
+        name, prices = read_batch(body)
+        if self.status:
+            raise RefusalError(HTTPStatus(self.status))
+        if self.folder:
+            with (Path(self.folder) / name).open("ab") as bodies:
+                bodies.write(body)
+        symbol = self.symbols.setdefault(name, Symbol())
+        self.append(symbol, prices)
+        return {"symbol": name, "added": len(prices), "count": symbol.count}
+
+    def stats(self, query: str) -> dict[str, Any]:
+        fields = parse_qsl(query, keep_blank_values=True)
+        names = [name for name, _ in fields]
+        values = dict(fields)
+        if sorted(names) != ["k", "symbol"] or values["k"] not in set("12345678"):
+            raise BAD
+        if values["symbol"] not in self.symbols:
+            raise RefusalError(HTTPStatus.NOT_FOUND)
+        return self.answer(self.symbols[values["symbol"]], 10 ** int(values["k"]))
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                method, target, _ = head.split(" ", 2)
+                lengths = [
+                    line.split(":")[1] for line in head.splitlines() if line.lower().startswith("content-length:")
+                ]
+                body = await reader.readexactly(int(lengths[0]) if lengths else 0)
+                kind = "application/json"
+                try:
+                    status, document = self.respond(method, target, body)
+                except RefusalError as refusal:
+                    status, kind = refusal.status, "application/problem+json"
+                    document = {"title": status.phrase, "status": status.value}
+                answer = json.dumps(document).encode()
+                writer.write(
+                    f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
+                    f"Content-Length: {len(answer)}\r\n\r\n".encode()
+                )
+                writer.write(b"" if method == "HEAD" else answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+async def main(*arguments: str) -> None:
+    service = Service(*arguments)
+    server = await asyncio.start_server(service.serve, "127.0.0.1", 0, limit=1 << 20)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 - how its URL is told
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
