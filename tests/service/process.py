@@ -97,15 +97,19 @@ class Tenfold:
         """Send a signal to the parent process and return its exit code."""
         os.kill(self.pid, number)
         code = self.wait(20)
-        self._reader.join(5)
+        self.join_log()
         return code
+
+    def join_log(self) -> None:
+        """Wait for the last line of the log of a service that has ended."""
+        self._reader.join(5)
 
     def end(self) -> None:
         """Leave nothing behind, whatever happened."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.wait(20)
-        self._reader.join(5)
+        self.join_log()
 
     @property
     def port(self) -> int:
@@ -116,17 +120,28 @@ class Tenfold:
         return [pid for pid in children(self.pid) if alive(pid)]
 
     def worker_of(self, client_port: int) -> int | None:
-        """The worker that holds the other end of a client's connection, if one has accepted it."""
-        inode = _server_inode(self.port, client_port)
-        for pid in self.workers():
-            with suppress(OSError):
-                if any(os.readlink(entry) == f"socket:[{inode}]" for entry in (PROC / f"{pid}/fd").iterdir()):
+        """The worker that holds the other end of a client's connection, if one has accepted it and still lives."""
+        for _ in range(20):  # the kernel's table is read in pieces; while others connect and close, one may be missed
+            inode = _server_inode(self.port, client_port)
+            for pid in self.workers():
+                if f"socket:[{inode}]" in _open_files(pid):
                     return pid
+            time.sleep(0.01)
         return None
 
     def memory(self) -> int:
         """Bytes of memory of all its processes, what they share counted once."""
         return sum(_pss(pid) for pid in [self.pid, *self.workers()])
+
+
+def _open_files(pid: int) -> set[str]:
+    """What a process has open; files that it closes meanwhile, or all if it ends, are left out."""
+    names = set()
+    with suppress(OSError):
+        for entry in (PROC / f"{pid}/fd").iterdir():
+            with suppress(OSError):
+                names.add(str(entry.readlink()))
+    return names
 
 
 def _server_inode(server_port: int, client_port: int) -> str:
