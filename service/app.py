@@ -9,6 +9,7 @@ from sanic import Sanic
 from aggregation import Symbols
 
 from .compactor import Compactor
+from .limits import Sweeper
 from .problems import ProblemHandler
 from .routes.add_batch import add_batch_handler
 from .routes.health import health_handler
@@ -31,6 +32,7 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> A
     app.config.REQUEST_BUFFER_SIZE = READ_AHEAD_BYTES
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = settings.stop_seconds
 
+    sweeper = app.ctx.sweeper = Sweeper(settings.limits)
     compactor = Compactor(symbols)
     app.add_route(add_batch_handler(symbols, compactor), "/add_batch", methods=["POST"], name="add_batch")
     app.add_route(stats_handler(symbols), "/stats", methods=["GET", "HEAD"], name="stats")
@@ -38,6 +40,10 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> A
         delete_symbol_handler(symbols), "/symbols/<symbol:str>", methods=["DELETE"], name="delete_symbol", unquote=True
     )
     app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
+
+    @app.before_server_start
+    async def sweep(_app: AnySanic) -> None:
+        sweeper.start()
 
     @app.after_server_stop
     async def drain(_app: AnySanic) -> None:

@@ -11,6 +11,8 @@ import click
 
 from aggregation import Geometry, Layout
 
+from .limits import Limits
+
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
 
@@ -30,6 +32,9 @@ class Settings:
     max_body: int = 1 * MEBIBYTE
     preallocate: bool = False
     memory_reserve: int = 512
+    max_connections: int = 1000
+    request_seconds: float = 10.0
+    idle_seconds: float = 75.0
     stop_seconds: float = 10.0
 
     @property
@@ -41,6 +46,11 @@ class Settings:
     def layout(self) -> Layout:
         """What lies where in the memory that the workers share."""
         return Layout(self.geometry, self.max_symbols)
+
+    @property
+    def limits(self) -> Limits:
+        """What a client may take of a worker."""
+        return Limits(self.max_connections, self.request_seconds, self.idle_seconds)
 
     @property
     def reserve_bytes(self) -> int:
@@ -64,6 +74,13 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         ),
         ("preallocate", bool, "Touch all memory at the start, so that no batch waits for a page."),
         ("memory-reserve", click.IntRange(0), "MiB of the machine to leave free: new memory is refused below that."),
+        ("max-connections", click.IntRange(1), "Connections that a worker serves at once; one more is refused."),
+        (
+            "request-seconds",
+            click.FloatRange(0.1),
+            "How long a request may take to arrive, and its answer to be taken.",
+        ),
+        ("idle-seconds", click.FloatRange(0.1), "How long a connection may be idle between requests."),
         ("stop-seconds", click.FloatRange(0.1), "How long requests in flight may take to finish at a stop."),
     ]
     for name, kind, text in reversed(declared):

@@ -67,6 +67,18 @@ def read_batch(body: bytes, max_batch: int) -> Batch | Problem:
     return batch
 
 
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def refuse_content(media_type: str | None, encoding: str | None) -> Problem | None:
+    """What is wrong with a body's Content-Type and Content-Encoding, or None. JSON is UTF-8, said or not."""
+    if encoding is not None:
+        return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "No Content-Encoding is served; send the JSON as it is.")
+    if media_type is not None:
+        kind, *parameters = (part.strip().lower() for part in media_type.split(";"))
+        if kind != "application/json" or not set(parameters) <= {"", "charset=utf-8", 'charset="utf-8"'}:
+            return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, in UTF-8.")
+    return None
+
+
 _parser = simdjson.Parser()
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from aggregation import SharedMemory, Symbols
 
 from .app import AnySanic, create_app
+from .limits import LimitedProtocol
 from .listeners import BACKLOG
 from .machine import MemoryGuard
 from .settings import Settings
@@ -34,7 +35,13 @@ def work(settings: Settings, memory: SharedMemory, listener: socket.socket, read
         ready()
 
     app.run(
-        sock=listener, backlog=BACKLOG, single_process=True, register_sys_signals=False, access_log=False, motd=False
+        sock=listener,
+        protocol=LimitedProtocol,
+        backlog=BACKLOG,
+        single_process=True,
+        register_sys_signals=False,
+        access_log=False,
+        motd=False,
     )
 
 

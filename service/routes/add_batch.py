@@ -9,7 +9,7 @@ from sanic import HTTPResponse, Request
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError
 from service.compactor import Compactor
 from service.problems import Problem
-from service.wire import read_batch, write_receipt
+from service.wire import read_batch, refuse_content, write_receipt
 
 from . import Handler
 
@@ -19,6 +19,10 @@ def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
     max_batch = symbols.geometry.max_batch
 
     async def add_batch(request: Request) -> HTTPResponse:
+        headers = request.headers
+        refusal = refuse_content(headers.get("content-type"), headers.get("content-encoding"))
+        if refusal is not None:
+            return refusal.response()
         batch = read_batch(request.body, max_batch)
         if isinstance(batch, Problem):
             return batch.response()

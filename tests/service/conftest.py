@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sanic import Sanic
 from sanic_testing.reusable import ReusableClient
 
 from aggregation import SharedMemory, Symbols
@@ -60,3 +61,4 @@ def api(settings: Settings) -> Iterator[Api]:
         with ReusableClient(app, port=port, loop=loop, server_kwargs={"sock": listener}) as client:
             yield Api(client, symbols)
     loop.close()
+    Sanic.unregister_app(app)  # a service that is forked from this process must not serve it, too

@@ -104,6 +104,14 @@ def seconds_until_replaced(service: Forked, victim: int) -> float:
                 return time.monotonic() - killed
 
 
+def wait_for_log(service: Forked, text: str) -> None:
+    """See something in the log; a line may come a moment after what it tells of."""
+    deadline = time.monotonic() + SERVING_SECONDS
+    while text not in "".join(service.log):
+        assert time.monotonic() < deadline, f"no {text!r} in {service.log}"
+        time.sleep(0.01)
+
+
 def test_a_killed_worker_is_replaced(shared_service: Forked) -> None:
     """A killed worker is replaced and serving within two seconds, what it was told is kept, and the log says it all."""
     with Client(shared_service.url) as client:
@@ -112,9 +120,8 @@ def test_a_killed_worker_is_replaced(shared_service: Forked) -> None:
         victim = shared_service.workers()[0]
         seconds_until_replaced(shared_service, victim)
         assert len(shared_service.workers()) == 2
-        log = "".join(shared_service.log)
-        assert f"(process {victim}) was killed by signal 9" in log
-        assert f"is replaced by process {shared_service.workers()[-1]}" in log
+        wait_for_log(shared_service, f"(process {victim}) was killed by signal 9")
+        wait_for_log(shared_service, f"is replaced by process {shared_service.workers()[-1]}")
     with connected_to_each(shared_service) as clients:
         for client in clients.values():
             assert count_of(client.stats("A", 3), 3) == 1000

@@ -216,13 +216,13 @@ def test_a_worker_that_stands_still_for_a_while(shared_service: Forked) -> None:
 
 def test_a_deletion_gives_the_memory_back() -> None:
     """What a symbol held belongs to the system again when its deletion is answered, whoever had touched it."""
-    with forked(Settings(workers=2, max_k=6)) as service, connected_to_each(service) as clients:
+    with forked(Settings(workers=2, max_k=7)) as service, connected_to_each(service) as clients:
         anyone, *_ = clients.values()
 
         def fill() -> int:
             """Have every worker write to the symbol and read it; returns the memory that the service takes then."""
             for client in clients.values():
-                for begin in range(0, 400_000, 10_000):
+                for begin in range(0, 1_000_000, 10_000):
                     assert client.add("goes", numbers(0, begin, begin + 10_000)).status == 200
             for client in clients.values():
                 client.stats("goes", 6)
@@ -233,7 +233,7 @@ def test_a_deletion_gives_the_memory_back() -> None:
         assert anyone.delete("goes").status == 204
         before = service.memory()
         held = fill() - before
-        assert held > 800_000 * 11
+        assert held > 2_000_000 * 10
         assert anyone.delete("goes").status == 204
         kept = service.memory() - before
         assert kept < held / 10, f"{kept} of {held} bytes are still there"

@@ -1,0 +1,64 @@
+"""Framing that the framework lets pass and that we refuse, because a proxy in front may read it differently.
+
+What two parsers read differently is how requests are smuggled past the first one (RFC 9112, section 11.2).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sanic.exceptions import BadRequest
+from sanic.http.http1 import Http
+
+DIGITS: Final = {10: re.compile("[0-9]{1,18}"), 16: re.compile("[0-9a-fA-F]{1,15}")}
+"""Numbers as the grammar has them. int() also takes digits of other scripts, white space, and 0x in front."""
+
+BAD_HEADER: Final = re.compile(rb"\r\n(?:[ \t]|[^:\r\n]*[ \t]:)|[\x00\n](?<!\r\n)")
+"""A header that is folded or has white space before its colon; a NUL or a line feed of its own anywhere."""
+
+
+class StrictHttp(Http):
+    """HTTP/1.1, with the exceptions to its grammar taken back."""
+
+    async def http1_request_header(self) -> None:
+        """Read the head of a request.
+
+        Raises:
+            BadRequest: it is not well-formed.
+        """
+        await super().http1_request_header()
+        if BAD_HEADER.search(self.request.head):
+            self.keep_alive = False
+            raise BadRequest
+
+    async def read(self) -> bytes | None:
+        """Read some of a body.
+
+        Raises:
+            BadRequest: a chunk does not end where its size says.
+        """
+        body: object = self.request_body
+        if body == "chunked" and self.request_bytes_left == 0:
+            while len(self.recv_buffer) < 2:  # noqa: PLR2004 - CR and LF
+                await self._receive_more()
+            if not self.recv_buffer.startswith(b"\r\n"):
+                self.keep_alive = False
+                raise BadRequest
+        data: bytes | None = await super().read()
+        return data
+
+    def create_empty_request(self) -> None:
+        """Stand in for a request that could not be read, so that the refusal can be sent; its URL may be the reason."""
+        try:
+            super().create_empty_request()
+        except BadRequest:
+            self.url = "*"
+            super().create_empty_request()
+
+    @staticmethod
+    def _safe_int(value: str, base: int = 10) -> int:
+        digits = value.strip(" \t")
+        if not DIGITS[base].fullmatch(digits):
+            raise ValueError(value)
+        return int(digits, base)
