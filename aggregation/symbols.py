@@ -110,9 +110,13 @@ class Symbols:
         """Summarise the blocks of a symbol that are complete by now, if it still exists; amortised O(1) a price."""
         occupant = self._seen.get(symbol) or self._look_up(symbol)
         if occupant is not None:
-            with self._memory.slot_locks[occupant.slot]:
+            lock = self._memory.slot_locks[occupant.slot]
+            lock.acquire()
+            try:
                 if self._is_current(occupant):
                     occupant.series.roll_up()
+            finally:
+                lock.release()
 
     def statistics(self, symbol: str, k: int) -> Statistics:
         """Statistics of a symbol's window k, of one moment between call and return. O(levels), no lock.
@@ -165,11 +169,15 @@ class Symbols:
 
     def _append(self, occupant: _Occupant, prices: Prices) -> int | None:
         """Append to a symbol that was found; None if it has been deleted since."""
-        with self._memory.slot_locks[occupant.slot]:
+        lock = self._memory.slot_locks[occupant.slot]
+        lock.acquire()
+        try:
             if not self._is_current(occupant):
                 return None
             self._refuse_growth(occupant.series, prices)
             return occupant.series.append(prices)
+        finally:
+            lock.release()
 
     def _create(self, symbol: str, prices: Prices) -> int | None:
         """Create a symbol with its first batch; None if somebody else just did."""

@@ -129,7 +129,7 @@ class LimitedProtocol(HttpProtocol):
             if self._stuck_since < late:
                 self.abort()
         elif self._is_idle():
-            if self._time < now - self._limits.idle_seconds:
+            if self._time < now - self._limits.idle_seconds or not self.app.config.KEEP_ALIVE:  # which a stop ends
                 self.close()
         else:
             if self._http.request is not self._request:
