@@ -22,6 +22,7 @@ from typing import Final
 
 from aggregation import SharedMemory
 
+from .machine import unmap_library_pages
 from .settings import Settings
 from .worker import die_with_parent, work
 
@@ -89,6 +90,7 @@ class Supervisor:
         gc.freeze()  # what exists by now is shared by all workers; a collector that writes to it would unshare it
         for worker in self._workers:
             self._start(worker)
+        unmap_library_pages()
         while any(worker.pid for worker in self._workers):
             timeout = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
             for key, _ in self._selector.select(timeout):

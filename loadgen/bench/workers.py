@@ -1,7 +1,9 @@
 """What a second worker costs and brings: ``python -m loadgen.bench.workers``.
 
-Two services run side by side, one with a single worker and one with two, and take turns under the same load. What is
-compared is the CPU time that their workers spend on a request, which a busy machine disturbs far less than the clock.
+Three set-ups take turns under the same load: a service with one worker, a service with two, and, as a control, two
+services apart with one worker each, which share nothing. What is compared is the CPU time that the workers spend on a
+request. Where client and two workers have to share two cores, a request costs more than with one worker for that
+alone; the control tells how much of it is the sharing of memory.
 """
 
 from __future__ import annotations
@@ -93,6 +95,11 @@ def answer(connection: socket.socket) -> None:
         raise RuntimeError(received[:200].decode(errors="replace") or "closed by the service")
 
 
+def cpu_seconds(services: list[Service]) -> list[float]:
+    """CPU time that each of their workers has spent so far."""
+    return [seconds for service in services for seconds in service.cpu_seconds()]
+
+
 @dataclass
 class Samples:
     """What each turn of one service took."""
@@ -101,18 +108,18 @@ class Samples:
     rate: list[float] = field(default_factory=list)
     share: list[float] = field(default_factory=list)
 
-    def take(self, service: Service, make: Callable[[int], bytes], seconds: float) -> None:
-        """Load a service over fresh connections: one request on each, then all the answers, again and again."""
-        sockets = service.connect(CONNECTIONS)
+    def take(self, services: list[Service], make: Callable[[int], bytes], seconds: float) -> None:
+        """Load services over fresh connections: one request on each, then all the answers, again and again."""
+        sockets = [one for service in services for one in service.connect(CONNECTIONS // len(services))]
         requests = [make(number) for number in range(CONNECTIONS)]
-        before, begin, done = service.cpu_seconds(), time.perf_counter(), 0
+        before, begin, done = cpu_seconds(services), time.perf_counter(), 0
         while (now := time.perf_counter()) < begin + seconds:
             for connection, request in zip(sockets, requests, strict=True):
                 connection.sendall(request)
             for connection in sockets:
                 answer(connection)
             done += CONNECTIONS
-        spent = [after - earlier for after, earlier in zip(service.cpu_seconds(), before, strict=True)]
+        spent = [after - earlier for after, earlier in zip(cpu_seconds(services), before, strict=True)]
         for connection in sockets:
             connection.close()
         self.cpu.append(sum(spent) / done * 1e6)
@@ -120,29 +127,38 @@ class Samples:
         self.share.append(max(spent) / sum(spent) * 100)
 
 
-def compare(one: Service, two: Service, make: Callable[[int], bytes], seconds: float) -> list[Samples]:
-    """Interleaved turns of both services under the same load."""
-    samples = [Samples(), Samples()]
-    for service in (one, two):
-        Samples().take(service, make, seconds)  # warm
+def compare(setups: list[list[Service]], make: Callable[[int], bytes], seconds: float) -> list[Samples]:
+    """Interleaved turns of all set-ups under the same load."""
+    samples = [Samples() for _ in setups]
+    for services in setups:
+        Samples().take(services, make, seconds)  # warm
     for _ in range(PAIRS):
-        for service, taken in ((one, samples[0]), (two, samples[1])):
-            taken.take(service, make, seconds)
+        for services, taken in zip(setups, samples, strict=True):
+            taken.take(services, make, seconds)
     return samples
 
 
+def ratio(one: Samples, other: Samples) -> float:
+    """CPU time a request of one set-up by that of another: the median over turns next to each other."""
+    return median(a / b for a, b in zip(one.cpu, other.cpu, strict=True))
+
+
 def load_rows(what: str, samples: list[Samples]) -> list[Row]:
-    """CPU time a request with one worker and with two, and how evenly two share the work."""
-    single, double = median(samples[0].cpu), median(samples[1].cpu)
-    ratio = median(b / a for a, b in zip(samples[0].cpu, samples[1].cpu, strict=True))
-    rate = median(samples[1].rate) / median(samples[0].rate)
-    share = median(samples[1].share)
-    worst = f"worst of {len(samples[1].share)}: {max(samples[1].share):.0f} %"
+    """CPU time a request with one worker, with two, and with two that share nothing; how evenly two share the work."""
+    single, double, apart = samples
+    rate = median(double.rate) / median(single.rate)
+    worst = f"worst of {len(double.share)}: {max(double.share):.0f} %"
     return [
-        Row(f"{what}: one worker", single, "µs", note=f"{median(samples[0].rate):,.0f} requests/s"),
-        Row(f"{what}: two workers", double, "µs", note=f"{median(samples[1].rate):,.0f} requests/s, {rate:.2f} ×"),
-        Row(f"{what}: two / one, median of pairs", ratio, "×", at_most=1.10),
-        Row(f"{what}: share of the busier of two", share, "%", at_most=60, note=worst),
+        Row(f"{what}: one worker", median(single.cpu), "µs", note=f"{median(single.rate):,.0f} requests/s"),
+        Row(
+            f"{what}: two workers",
+            median(double.cpu),
+            "µs",
+            note=f"{median(double.rate):,.0f} requests/s, {rate:.2f} ×",
+        ),
+        Row(f"{what}: two / one, median of pairs", ratio(double, single), "×", at_most=1.10),
+        Row(f"{what}: two / two services apart, likewise", ratio(double, apart), "×", note="what sharing costs"),
+        Row(f"{what}: share of the busier of two", median(double.share), "%", at_most=60, note=worst),
     ]
 
 
@@ -174,16 +190,16 @@ def _has_answer(connection: socket.socket) -> bool:
 def measure(seconds: float) -> list[Section]:
     """Everything, in the order of the table."""
     with ExitStack() as stack:
-        one, two = stack.enter_context(running(1)), stack.enter_context(running(2))
-        for service in (one, two):
+        one, two, left, right = (stack.enter_context(running(workers)) for workers in (1, 2, 1, 1))
+        for service in (one, two, left, right):
             (connection,) = service.connect(1)
             for number in range(CONNECTIONS):
                 connection.sendall(batch_request(number, 10_000))
                 answer(connection)
-        rows = load_rows("stats", compare(one, two, stats_request, seconds))
+        setups = [[one], [two], [left, right]]
+        rows = load_rows("stats", compare(setups, stats_request, seconds))
         for size in (100, 10_000):
-            make = partial(batch_request, size=size)
-            rows += load_rows(f"batches of {size:,}", compare(one, two, make, seconds))
+            rows += load_rows(f"batches of {size:,}", compare(setups, partial(batch_request, size=size), seconds))
         restarts = [restart_seconds(two) for _ in range(RESTARTS)]
     note = f"slowest of {RESTARTS}: {max(restarts):.2f} s"
     return [
