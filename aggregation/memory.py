@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import weakref
 from functools import partial
 from typing import Final
 
@@ -76,6 +77,7 @@ class SharedMemory:
         self.view = memoryview(self._mapping)
         self.words: npt.NDArray[np.int64] = np.frombuffer(self.view, np.int64, layout.directory_bytes // WORD_BYTES)
         file = os.memfd_create("tenfold-locks")
+        weakref.finalize(self, os.close, file).atexit = False
         self.directory_lock = RecordLock(file, 0)
         self.slot_locks = [RecordLock(file, 1 + slot) for slot in range(layout.max_symbols)]
 

@@ -195,3 +195,16 @@ def test_an_almost_empty_symbol_commits_next_to_nothing() -> None:
     symbols.delete("EURUSD")
     symbols.append("GBPUSD", [1.0])
     assert resident_bytes(symbols.series("GBPUSD")) < 30_000
+
+
+def test_shared_memory_that_nobody_uses_is_given_back() -> None:
+    """Memory and lock file live as long as somebody uses them, and no longer."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        symbols = Symbols(SharedMemory(Layout(SMALL)))
+        symbols.append("A", [1.0])
+        series = symbols.series("A")
+        del symbols
+        assert series.count == 1
+        del series
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1

@@ -222,7 +222,9 @@ class Forked(Tenfold):
         if self._code is None:
             pidfd = os.pidfd_open(self.pid)
             try:
-                assert select.select([pidfd], [], [], seconds)[0], "it does not end"
+                end = select.poll()  # select() itself knows no descriptor from 1024 on
+                end.register(pidfd, select.POLLIN)
+                assert end.poll(seconds * 1000), "it does not end"
             finally:
                 os.close(pidfd)
             self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
