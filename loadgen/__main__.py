@@ -32,7 +32,7 @@ class Read(click.ParamType[Any]):
         self.name = name
         self._reader = reader
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Read the text; a default is already what it should be."""
         if not isinstance(value, str):
             return value
@@ -119,7 +119,7 @@ def main() -> None:
       3  an answer was wrong; how to see it again is printed
       4  requests failed, or the service has gone
       5  the generator was saturated: the figures are its own, not the service's
-    """  # noqa: D301 - click's mark
+    """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
 
 
 @main.command(short_help="Producers and dashboards at work, every answer checked.")
@@ -151,7 +151,7 @@ def run(
     prefix: str,
     duration: float,
     oracle_memory: float,
-    **options: Any,  # noqa: ANN401 - handed on
+    **options: Any,  # noqa: ANN401 - they are fields of Plan, each with its own type, by the same names
 ) -> None:
     """Producers post batches and dashboards poll k = 1 … 8, in turn, and every answer is checked.
 
@@ -162,7 +162,7 @@ def run(
       python -m loadgen run --duration 30 --report run.json --plot run.png
       python -m loadgen run --rate 20/s --poll-rate 200/s --slo 'stats.p99<5ms'
       python -m loadgen run --symbols 1 --batch-size 1-10000 --prices jump --overlap
-    """  # noqa: D301 - click's mark
+    """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
     output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
     names = tuple(f"{prefix}{number}" for number in range(symbols))
     plan = Plan(symbols=names, seconds=duration, oracle_bytes=int(oracle_memory * GIBIBYTE), **options)
@@ -176,13 +176,13 @@ def run(
 @click.option("--column", help="The column with the prices. Default: price, or the only one.")
 @click.option("--batch-size", "size", type=click.IntRange(1), default=10_000, show_default=True, help="Prices a batch.")
 @result_options
-def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - handed on
+def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - the arguments of replay_plan, by the same names
     """Stream a column of real prices from a CSV or Parquet FILE, once, at a chosen speed.
 
     \b
     Example:
       python -m loadgen replay ticks.csv --symbol EURUSD --batch-size 10 --rate 20/s --poll-rate 20/s
-    """  # noqa: D301 - click's mark
+    """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
     output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
     try:
         plan = replay_plan(path=path, **options)
@@ -220,7 +220,7 @@ def check(target: Target, symbol: str | None) -> None:
 @click.option("--batches", type=click.IntRange(1), required=True, help="How many of its batches to send.")
 @click.option("--k", type=click.IntRange(1, 8), required=True, help="The window to ask for then.")
 @click.option("--symbol", default="AGAIN", show_default=True, help="The name to use; it must hold no prices yet.")
-def reproduce_command(  # noqa: PLR0913, PLR0917 - each is an option
+def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as an argument of its name
     target: Target, sizes: Sizes, prices: str, seed: int, place: int, batches: int, k: int, symbol: str
 ) -> None:
     """Send one symbol's first batches to a fresh service again, and ask one question. Exit code 3 if it is wrong."""

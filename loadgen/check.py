@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -59,11 +60,11 @@ class Checker:
     def _findings(self) -> Iterator[Finding]:
         unknown = self._get(stats_path(self._symbol, 1))
         yield self._refusal("a symbol without prices", unknown, 404)
-        if unknown.status != 404:  # noqa: PLR2004
+        if unknown.status != HTTPStatus.NOT_FOUND:
             return
         yield from self._refusals()
         yield self._refusal("a refused batch has not made the symbol", self._get(stats_path(self._symbol, 1)), 404)
-        offered = [k for k in WINDOWS if self._get(stats_path(self._symbol, k)).status != 400]  # noqa: PLR2004
+        offered = [k for k in WINDOWS if self._get(stats_path(self._symbol, k)).status != HTTPStatus.BAD_REQUEST]
         yield Finding(
             "windows are k = 1, 2, … without a gap",
             None if offered == list(WINDOWS[: len(offered)]) and offered else str(offered),

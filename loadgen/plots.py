@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from .messages import ENDPOINTS
 from .outcome import Outcome
 from .recorder import Histogram, middle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS: Final = {"add_batch": "#d95f02", "stats": "#1b9e77"}
 _NINES: Final = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
@@ -22,7 +25,7 @@ def write_plot(outcome: Outcome, path: str) -> None:
         OSError: it cannot be written.
         ValueError: there is no such kind of picture.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415 - a second's import, for those who want a picture
+    from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second; who wants no picture need not wait for it
 
     figure = Figure(figsize=(10, 9), dpi=80, layout="constrained")
     distribution, time, rate = figure.subplots(3, 1, height_ratios=[1.4, 1, 1])
@@ -53,7 +56,7 @@ def write_plot(outcome: Outcome, path: str) -> None:
     figure.savefig(path)
 
 
-def _draw_distribution(axes: Any, histogram: Histogram, style: str, name: str, label: str) -> None:  # noqa: ANN401 - untyped
+def _draw_distribution(axes: Axes, histogram: Histogram, style: str, name: str, label: str) -> None:
     places = np.flatnonzero(histogram.counts)
     below = np.cumsum(histogram.counts[places]) / histogram.count
     below = np.concatenate([[0.0], below[:-1]])
@@ -61,7 +64,7 @@ def _draw_distribution(axes: Any, histogram: Histogram, style: str, name: str, l
     axes.lines[-1].set_label(label)
 
 
-def _draw_seconds(time: Any, rate: Any, outcome: Outcome, name: str) -> None:  # noqa: ANN401 - untyped
+def _draw_seconds(time: Axes, rate: Axes, outcome: Outcome, name: str) -> None:
     rows = [row for row in outcome.rows if row.endpoint == name and row.second < int(outcome.elapsed)]
     seconds = [row.second for row in rows]
     time.plot(seconds, [row.p50 for row in rows], "-", color=COLOURS[name], label=f"{name}, p50")

@@ -315,9 +315,7 @@ def import_seconds(cache: str) -> float:
     code = "from time import perf_counter as now; begin = now(); import aggregation; print(now() - begin)"
     root = Path(aggregation.__file__).parents[1]
     environment = {**os.environ, "NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(root)}
-    done = subprocess.run(  # noqa: S603 (our own interpreter, our own line)
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 

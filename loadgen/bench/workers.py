@@ -63,12 +63,9 @@ def running(workers: int) -> Iterator[Service]:
     """A service with so many workers, stopped in the end."""
     command = [sys.executable, "-m", "service", "--port", "0", "--workers", str(workers), "--max-k", "6"]
     command += ["--max-symbols", str(CONNECTIONS)]
-    process = subprocess.Popen(  # noqa: S603 - our own service
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        assert process.stderr is not None  # noqa: S101 - for the type checker
-        for line in process.stderr:
+        for line in process.stderr or ():
             if listening := re.search(r"http://127.0.0.1:(\d+)", line):
                 yield Service(process.pid, int(listening[1]))
                 break
