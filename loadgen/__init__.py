@@ -13,6 +13,7 @@ shows it and writes it down. Read in this order:
 * ``oracle``    what the answer must be: numpy over what was sent
 * ``ledger``    which states of a symbol an answer may come from, and the verdict
 * ``recorder``  histograms of latencies
+* ``tally``     what a sender has seen, by second and in all
 * ``schedule``  when what is due: open and closed model
 * ``lane``      requests that wait for one another, and how late the generator itself is
 * ``client``    HTTP/1.1 over one socket, without waiting and with

@@ -10,20 +10,18 @@ import heapq
 import math
 import select
 import time
-from array import array
 from collections import deque
 from contextlib import suppress
-from http import HTTPStatus
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Final
 
 from .client import Connection, ProtocolError
 from .lane import Lane
-from .messages import BATCH, ENDPOINTS, STATS, Ended, Made, Polled, Second, SenderState, Share
+from .messages import BATCH, STATS, Ended, Made, Polled, SenderState, Share
 from .plan import Plan
-from .recorder import Latencies, Recorder, sparse
 from .schedule import NEVER, SECOND, Pace, choose
+from .tally import Tally
 from .wire import stats_request
 
 OVERLAPPING: Final = 2
@@ -91,18 +89,12 @@ class Sender:
         self._events: list[Ended | Polled] = []
         self._clerk_listens = True
         self._told = 0
-        self._recorders = {endpoint: Recorder() for endpoint in ENDPOINTS}
-        self._statuses: dict[str, dict[int, int]] = {endpoint: {} for endpoint in ENDPOINTS}
-        self._prices = 0
-        self._lags = array("q")
-        self._starved = 0
-        self._failures: dict[str, int] = {}
+        self._tally = Tally(-math.ceil(plan.warmup))
         self._lost: str | None = None
         self._answered = 0  # the moment of the last answer
         self._wanted = share.connections
         self._lanes: list[Lane] = []
         self._start = self._end = self._measure = 0
-        self._second = 0
         self._woke = 0  # the moment at which the last sleep ended
         self._stood_still = 0  # how long in all this process did not run though it should have
         self._scan = 0  # when to look for requests that have taken too long
@@ -115,7 +107,6 @@ class Sender:
         self._parent.send(None)
         self._start = self._answered = self._parent.recv()
         self._measure = self._start + int(self._plan.warmup * SECOND)
-        self._second = -math.ceil(self._plan.warmup)
         self._end = self._measure + int(self._plan.seconds * SECOND)
         self._lanes = self._make_lanes()
         for _ in range(self._wanted or len(self._lanes)):
@@ -127,7 +118,7 @@ class Sender:
         cpu, waited = time.process_time(), _waited()
         while self._going():
             self._round()
-        self._second_over()
+        self._parent.send(self._tally.take())
         now = time.monotonic_ns()
         for lane in list(self._flying.values()):
             self._failed(lane, "no answer before the end", now)
@@ -135,13 +126,13 @@ class Sender:
         elapsed = (now - self._measure) / SECOND
         self._parent.send(
             SenderState(
-                Latencies(sparse(self._lags), sparse(array("q"))),
-                self._starved / SECOND,
+                self._tally.lags(),
+                self._tally.starved / SECOND,
                 len(self._lanes),
                 elapsed,
                 time.process_time() - cpu,
                 _waited() - waited,
-                self._failures,
+                self._tally.failures,
                 self._lost,
             )
         )
@@ -270,8 +261,8 @@ class Sender:
             oldest = now - int(self._plan.timeout * SECOND)
             for lane in [lane for lane in self._flying.values() if lane.sent < oldest]:
                 self._failed(lane, f"no answer within {self._plan.timeout:g} s", now)
-        if self._measure + (self._second + 1) * SECOND <= now < self._end:
-            self._second_over()  # what comes after the end belongs to the last second
+        if self._measure + (self._tally.second + 1) * SECOND <= now < self._end:
+            self._parent.send(self._tally.take())  # what comes after the end belongs to the last second
         while self._closed and self._closed[0] <= now:
             self._closed.pop(0)
             self._open()
@@ -307,7 +298,7 @@ class Sender:
         made, hungry = self._made[symbol], self._hungry[symbol]
         while made and hungry:
             lane, body = hungry.popleft(), made.popleft()
-            self._starved += time.monotonic_ns() - lane.hungry
+            self._tally.starved += time.monotonic_ns() - lane.hungry
             lane.seq, lane.prices = body.seq, body.prices
             self._send(lane, self._bodies.room(symbol, body.seq)[: body.length])
 
@@ -327,7 +318,7 @@ class Sender:
         self._flying[connection.fileno] = lane
         lag = lane.depart(time.monotonic_ns(), self._stood_still)
         if lag is not None:
-            self._lags.append(lag)
+            self._tally.lagged(lag)
         try:
             if not connection.send(lane.request):
                 self._epoll.modify(connection.fileno, select.EPOLLIN | select.EPOLLOUT)
@@ -349,7 +340,7 @@ class Sender:
         self._answered = at
         self._refused = False
         if lane.meant >= self._measure:
-            self._recorders[lane.kind].record(at - lane.meant, at - lane.sent)
+            self._tally.timed(lane.kind, at - lane.meant, at - lane.sent)
         self._ended_with(lane, response.status, response.body)
         del self._flying[connection.fileno]
         lane.arrive(at, self._stood_still)
@@ -364,7 +355,7 @@ class Sender:
         connection = lane.connection
         if connection is None:
             return
-        self._failures[reason] = self._failures.get(reason, 0) + 1
+        self._tally.failed(reason)
         self._ended_with(lane, 0, b"")
         del self._flying[connection.fileno]
         lane.arrive(now, self._stood_still)
@@ -374,12 +365,10 @@ class Sender:
 
     def _ended_with(self, lane: Lane, status: int, body: bytes) -> None:
         """Count an answer, or the lack of one, and note it for the clerk."""
-        statuses = self._statuses[lane.kind]
-        statuses[status] = statuses.get(status, 0) + 1
         symbol = lane.symbol
+        self._tally.ended(lane.kind, status, lane.prices if lane.kind == BATCH else 0)
         if lane.kind == BATCH:
             self._ended[symbol] += 1
-            self._prices += lane.prices if status == HTTPStatus.OK else 0
             self._events.append(Ended(symbol, lane.seq, self._sent[symbol], status, body))
         elif self._plan.verify and status:
             self._events.append(Polled(symbol, lane.seq, lane.ended, self._sent[symbol], status, body))
@@ -430,20 +419,6 @@ class Sender:
         del self._events[:MOST_TOLD]
         self._clerk_listens = False
         self._told = time.monotonic_ns()
-
-    def _second_over(self) -> None:
-        """Tell the parent what happened since the last time, and begin a new second."""
-        self._parent.send(
-            Second(
-                self._second,
-                {endpoint: recorder.take() for endpoint, recorder in self._recorders.items()},
-                self._statuses,
-                self._prices,
-            )
-        )
-        self._statuses = {endpoint: {} for endpoint in ENDPOINTS}
-        self._prices = 0
-        self._second += 1
 
 
 def _reason(error: OSError) -> str:
