@@ -266,6 +266,19 @@ def test_a_request_that_is_half_sent_at_a_stop_is_answered(shared_service: Forke
     assert "Traceback" not in "".join(shared_service.log)
 
 
+def test_a_connection_that_falls_idle_does_not_hold_up_a_stop(shared_service: Forked) -> None:
+    """Once its last request is answered, a connection that its client keeps open is closed, and the stop is over."""
+    request = post("A", 10_000)
+    with Wire(shared_service.port) as wire:
+        wire.send(request[:30_000])
+        time.sleep(0.2)
+        stop_the_parent(shared_service)
+        time.sleep(0.3)
+        wire.send(request[30_000:])
+        whole_answers(wire.receive())
+        assert shared_service.wait(shared_service.settings.stop_seconds / 2) == 0
+
+
 def test_a_stop_under_load(shared_service: Forked) -> None:
     """Whoever sent a request before the signal gets its answer, whoever sent one later gets it whole or not at all."""
     counts = [0] * 8
