@@ -41,6 +41,8 @@ lock: pyproject.toml  ## resolve the dependencies anew (needs uv)
 	    --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --upgrade --group loadgen \
 	    --custom-compile-command "make lock" -c requirements.lock -o requirements-loadgen.lock pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --upgrade --group bench \
+	    --custom-compile-command "make lock" -c requirements-loadgen.lock -o requirements-bench.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --upgrade --group dev \
 	    --custom-compile-command "make lock" -c requirements-loadgen.lock -o requirements-dev.lock pyproject.toml
 
