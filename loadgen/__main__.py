@@ -53,6 +53,13 @@ url_option = click.option(
 batch_size_option = click.option(
     "--batch-size", "sizes", type=SIZES, default="10000", show_default=True, help="Prices in a batch: 10000 or 1-10000."
 )
+wire_option = click.option(
+    "--wire",
+    type=click.Choice(["json", "binary"]),
+    default="json",
+    show_default=True,
+    help="How a batch is written: as JSON, or as float64 in binary.",
+)
 prices_option = click.option(
     "--prices",
     default="walk",
@@ -131,6 +138,7 @@ def main() -> None:
     "--batches", type=click.IntRange(1), help="End after so many batches for each symbol, if that is earlier."
 )
 @batch_size_option
+@wire_option
 @prices_option
 @seed_option
 @click.option("--warmup", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds before measuring.")
@@ -175,6 +183,7 @@ def run(
 @click.option("--symbol", required=True, help="The symbol to add the prices to.")
 @click.option("--column", help="The column with the prices. Default: price, or the only one.")
 @click.option("--batch-size", "size", type=click.IntRange(1), default=10_000, show_default=True, help="Prices a batch.")
+@wire_option
 @result_options
 def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - the arguments of replay_plan, by the same names
     """Stream a column of real prices from a CSV or Parquet FILE, once, at a chosen speed.
@@ -214,6 +223,7 @@ def check(target: Target, symbol: str | None) -> None:
 @main.command(name="reproduce", short_help="See a wrong answer again.")
 @url_option
 @batch_size_option
+@wire_option
 @prices_option
 @seed_option
 @click.option("--place", type=click.IntRange(0), required=True, help="The symbol's number in the run.")
@@ -221,10 +231,10 @@ def check(target: Target, symbol: str | None) -> None:
 @click.option("--k", type=click.IntRange(1, 8), required=True, help="The window to ask for then.")
 @click.option("--symbol", default="AGAIN", show_default=True, help="The name to use; it must hold no prices yet.")
 def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as an argument of its name
-    target: Target, sizes: Sizes, prices: str, seed: int, place: int, batches: int, k: int, symbol: str
+    target: Target, sizes: Sizes, wire: str, prices: str, seed: int, place: int, batches: int, k: int, symbol: str
 ) -> None:
     """Send one symbol's first batches to a fresh service again, and ask one question. Exit code 3 if it is wrong."""
-    plan = Plan(target=target, symbols=(symbol,), sizes=sizes, prices=prices, seed=seed, rate=Rate(None))
+    plan = Plan(target=target, symbols=(symbol,), sizes=sizes, wire=wire, prices=prices, seed=seed, rate=Rate(None))
     try:
         repeated = reproduce(plan, place, batches, k)
     except ValueError as error:

@@ -114,7 +114,7 @@ class Clerk:
             return False
         seq = self._next[symbol]
         prices = self._streams[symbol].take()
-        request = batch_request(self._plan.target, self._names[symbol], prices)
+        request = batch_request(self._plan.target, self._names[symbol], prices, self._plan.wire)
         self._bodies.room(symbol, seq)[: len(request)] = request
         if self._plan.verify:
             self._ledgers[symbol].prepared(seq, prices)

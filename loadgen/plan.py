@@ -63,6 +63,7 @@ class Plan:
         target: where to.
         symbols: their names; a name's place in this tuple seeds its prices.
         sizes: prices in a batch.
+        wire: how a batch is written, ``json`` or ``binary``.
         prices: ``walk``, ``jump``, ``constant`` or ``file:PATH``, with ``#COLUMN`` where it is not plain which.
         seed: all prices and sizes derive from it and the symbol's place.
         rate: batches a second and symbol; 0 sends none.
@@ -84,6 +85,7 @@ class Plan:
     target: Target
     symbols: tuple[str, ...]
     sizes: Sizes = field(default=Sizes(10_000, 10_000))
+    wire: str = "json"
     prices: str = "walk"
     seed: int = 1
     rate: Rate = MAX

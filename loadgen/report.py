@@ -167,7 +167,7 @@ def again(plan: Plan, place: int, batches: int, k: int) -> str:
     """The command that sends the same batches to a fresh service and asks the same question."""
     return (
         f"python -m loadgen reproduce --url http://{plan.target.authority} --seed {plan.seed} --prices {plan.prices} "
-        f"--batch-size {plan.sizes} --place {place} --batches {batches} --k {k}"
+        f"--wire {plan.wire} --batch-size {plan.sizes} --place {place} --batches {batches} --k {k}"
     )
 
 
@@ -182,6 +182,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
             "url": f"http://{plan.target.authority}",
             "symbols": plan.symbols,
             "batch_size": str(plan.sizes),
+            "wire": plan.wire,
             "prices": plan.prices,
             "seed": plan.seed,
             "rate": str(plan.rate),

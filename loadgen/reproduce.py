@@ -37,7 +37,7 @@ def reproduce(plan: Plan, place: int, batches: int, k: int) -> Repeated:
     for seq in range(batches):
         prices = stream.take()
         ledger.prepared(seq, prices)
-        response = caller.call(batch_request(plan.target, symbol, prices))
+        response = caller.call(batch_request(plan.target, symbol, prices, plan.wire))
         ledger.ended(seq, seq + 1, response.status, response.body)
     response = caller.call(stats_request(plan.target, symbol, k))
     caller.close()

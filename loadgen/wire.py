@@ -20,6 +20,11 @@ HEAD_BYTES: Final = 1024
 """Room for the request line, the headers and a symbol of 64 bytes, escaped."""
 
 
+JSON: Final = "application/json"
+BINARY: Final = "application/octet-stream"
+"""Little-endian float64, one after the other; the symbol is in the query."""
+
+
 class Statistics(NamedTuple):
     """What ``/stats/`` answers; ``var`` is the population variance."""
 
@@ -63,11 +68,11 @@ def _written_ticks() -> npt.NDArray[np.int64]:
     return np.frombuffer(written.encode(), np.int64)
 
 
-def post(target: Target, path: str, body: bytes) -> bytes:
+def post(target: Target, path: str, body: bytes, media_type: str = JSON) -> bytes:
     """A whole POST request."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {target.authority}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -77,8 +82,11 @@ def get(target: Target, path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {target.authority}\r\n\r\n".encode()
 
 
-def batch_request(target: Target, symbol: str, prices: Prices) -> bytes:
-    """The request that appends a batch, ready to be sent."""
+def batch_request(target: Target, symbol: str, prices: Prices, wire: str = "json") -> bytes:
+    """The request that appends a batch, ready to be sent, with the prices in JSON or ``binary``."""
+    if wire == "binary":
+        body = prices.astype("<f8", copy=False).tobytes()
+        return post(target, f"/add_batch/?symbol={quote(symbol, safe='')}", body, BINARY)
     return post(target, "/add_batch/", batch_body(symbol, prices))
 
 

@@ -9,7 +9,7 @@ from sanic import HTTPResponse, Request
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError
 from service.compactor import Compactor
 from service.problems import Problem
-from service.wire import read_batch, refuse_content, write_receipt
+from service.wire import choose_reader, write_receipt
 
 from . import Handler
 
@@ -20,10 +20,10 @@ def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
 
     async def add_batch(request: Request) -> HTTPResponse:
         headers = request.headers
-        refusal = refuse_content(headers.get("content-type"), headers.get("content-encoding"))
-        if refusal is not None:
-            return refusal.response()
-        batch = read_batch(request.body, max_batch)
+        read = choose_reader(headers.get("content-type"), headers.get("content-encoding"))
+        if isinstance(read, Problem):
+            return read.response()
+        batch = read(request.body, request.query_string, max_batch)
         if isinstance(batch, Problem):
             return batch.response()
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -154,6 +155,16 @@ def read_batch(body: bytes) -> tuple[str, Prices]:
     raise NO_BATCH
 
 
+def read_binary(body: bytes, query: str) -> tuple[str, Prices]:
+    fields = parse_qsl(query)
+    if [name for name, _ in fields] != ["symbol"] or len(body) % 8:
+        raise BAD
+    prices = np.array(struct.unpack(f"<{len(body) // 8}d", body))
+    if not (1 <= len(prices) <= 10_000 and np.all(np.abs(prices) <= 1e100)):
+        raise NO_BATCH
+    return fields[0][1], prices
+
+
 class Service:
     """The contract of tenfold, over a dictionary."""
 
@@ -163,17 +174,17 @@ class Service:
         self.status = int(status)
         self.folder = folder
 
-    def respond(self, method: str, target: str, body: bytes) -> tuple[HTTPStatus, dict[str, Any]]:
+    def respond(self, method: str, target: str, body: bytes, binary: bool) -> tuple[HTTPStatus, dict[str, Any]]:
         url = urlsplit(target)
         methods = {"/add_batch": {"POST"}, "/stats": {"GET", "HEAD"}}.get(url.path.rstrip("/"))
         if methods is None:
             raise RefusalError(HTTPStatus.NOT_FOUND)
         if method not in methods:
             raise RefusalError(HTTPStatus.METHOD_NOT_ALLOWED)
-        return HTTPStatus.OK, self.add(body) if method == "POST" else self.stats(url.query)
+        return HTTPStatus.OK, self.add(body, url.query, binary) if method == "POST" else self.stats(url.query)
 
-    def add(self, body: bytes) -> dict[str, Any]:
-        name, prices = read_batch(body)
+    def add(self, body: bytes, query: str, binary: bool) -> dict[str, Any]:
+        name, prices = read_binary(body, query) if binary else read_batch(body)
         if self.status:
             raise RefusalError(HTTPStatus(self.status))
         if self.folder:
@@ -203,8 +214,9 @@ class Service:
                 ]
                 body = await reader.readexactly(int(lengths[0]) if lengths else 0)
                 kind = "application/json"
+                binary = "application/octet-stream" in head
                 try:
-                    status, document = self.respond(method, target, body)
+                    status, document = self.respond(method, target, body, binary)
                 except RefusalError as refusal:
                     status, kind = refusal.status, "application/problem+json"
                     document = {"title": status.phrase, "status": status.value}

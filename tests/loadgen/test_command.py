@@ -64,6 +64,19 @@ def test_what_was_wrong_elsewhere_is_right_here(server: Server) -> None:
     assert within("reproduce", "--url", server.url, *arguments).exit_code == 0
 
 
+def test_prices_arrive_in_binary_as_well(server: Server) -> None:
+    """With --wire binary every answer is right, too, and what was wrong is said to be seen again that way."""
+    sizes = ("--wire", "binary", "--prices", "jump")
+    done = loadgen("run", "--url", server.url, "--prefix", "BINARY-", *SMALL, *sizes)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with serving("float32") as wrong:
+        done = loadgen("run", "--url", wrong.url, *SMALL, *sizes)
+        assert done.returncode == 3
+        again = re.findall(r"again +python -m loadgen (.+)", done.stdout)[0].split()
+        assert again[again.index("--wire") + 1] == "binary"
+        assert within(*again).exit_code == 3
+
+
 def test_one_seed_sends_the_same_bytes(tmp_path: Path) -> None:
     """Bodies per symbol are the same in two runs of one seed, also with other processes; another seed sends others."""
     sent = []

@@ -40,6 +40,10 @@ class Api:
     def add(self, symbol: str, values: list[float]) -> httpx.Response:
         return self.request("POST", "/add_batch/", json={"symbol": symbol, "values": values})
 
+    def add_binary(self, body: bytes, query: str = "symbol=A") -> httpx.Response:
+        headers = {"content-type": "application/octet-stream"}
+        return self.request("POST", f"/add_batch/?{query}", content=body, headers=headers)
+
     def state(self) -> dict[str, int]:
         """Every symbol and its count: what a refusal must leave as it is."""
         return {symbol: self.symbols.count(symbol) for symbol in self.symbols}

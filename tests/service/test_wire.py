@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service import wire
 from service.problems import Problem
-from service.wire import Batch, Window, read_batch, read_query
+from service.wire import Batch, Window, read_json, read_query
 from tests.service.bodies import FINE, NOT_A_BATCH, NOT_JSON
 
 MAX_BATCH = 10_000
@@ -72,7 +72,7 @@ def test_the_readers_agree_on_any_text(text: str) -> None:
 def test_prices_are_the_nearest_doubles(values: list[float]) -> None:
     """Every number is read as the double nearest to it: the correctly rounded one that Python's float() gives."""
     body = b'{"symbol":"A","values":[' + ",".join(str(value) for value in values).encode() + b"]}"
-    batch = read_batch(body, MAX_BATCH)
+    batch = read_json(body, "", MAX_BATCH)
     assert isinstance(batch, Batch)
     assert batch.prices.tobytes() == np.array([float(str(value)) for value in values]).tobytes()
 
@@ -85,8 +85,8 @@ def test_an_ordinary_batch_takes_the_fast_way() -> None:
 
 def test_prices_outlive_the_next_parse() -> None:
     """A batch's memory is its own: reading another one with the same parser leaves it alone."""
-    first = read_batch(b'{"symbol":"A","values":[1,2,3]}', MAX_BATCH)
-    second = read_batch(b'{"symbol":"B","values":[4,5,6]}', MAX_BATCH)
+    first = read_json(b'{"symbol":"A","values":[1,2,3]}', "", MAX_BATCH)
+    second = read_json(b'{"symbol":"B","values":[4,5,6]}', "", MAX_BATCH)
     assert isinstance(first, Batch)
     assert isinstance(second, Batch)
     assert (first.symbol, first.prices.tolist()) == ("A", [1.0, 2.0, 3.0])
