@@ -5,6 +5,7 @@ Read in this order:
 * ``settings``   every option, its default and its bounds
 * ``wire``       bytes to a batch or a problem; statistics to bytes
 * ``problems``   what errors look like
+* ``strict``, ``whole``, ``limits``: the connection: its grammar, reading and writing in one piece, deadlines and caps
 * ``compactor``  the write-behind step, after the answer is on its way
 * ``routes``     one small module a resource
 * ``app``        the parts put together

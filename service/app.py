@@ -16,6 +16,7 @@ from .routes.health import health_handler
 from .routes.stats import stats_handler
 from .routes.symbols import delete_symbol_handler
 from .settings import Settings
+from .whole import WholeRequest
 
 AnySanic = Sanic[Any, Any]
 """Sanic's type is generic in its configuration and its context; neither matters here."""
@@ -26,7 +27,7 @@ READ_AHEAD_BYTES = 256 * 1024
 
 def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> AnySanic:
     """Make the Sanic application that serves these symbols. Its name must be unique in the process."""
-    app: AnySanic = Sanic(name, error_handler=ProblemHandler(), configure_logging=False)
+    app: AnySanic = Sanic(name, error_handler=ProblemHandler(), request_class=WholeRequest, configure_logging=False)
     app.config.ACCESS_LOG = False
     app.config.REQUEST_MAX_SIZE = settings.max_body
     app.config.REQUEST_BUFFER_SIZE = READ_AHEAD_BYTES

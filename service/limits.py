@@ -20,7 +20,7 @@ from sanic.http.constants import Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 from .problems import Problem
-from .strict import StrictHttp
+from .whole import WholeHttp
 
 SWEEP_SECONDS: Final = 0.5
 """How late a deadline may be noticed."""
@@ -66,7 +66,7 @@ class Sweeper:
 class LimitedProtocol(HttpProtocol):
     """A connection that can be swept. Finds its ``Sweeper`` in ``app.ctx.sweeper``."""
 
-    HTTP_CLASS = StrictHttp
+    HTTP_CLASS = WholeHttp
     __slots__ = ("_began", "_gave_up", "_limits", "_refused", "_request", "_stuck_since", "_swept")
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - handed on

@@ -9,6 +9,7 @@ from sanic import HTTPResponse, Request
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError
 from service.compactor import Compactor
 from service.problems import Problem
+from service.whole import Answer
 from service.wire import choose_reader, write_receipt
 
 from . import Handler
@@ -36,6 +37,6 @@ def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
         except MemoryReserveError as error:
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, f"{error}.").response()
         compactor.wake(batch.symbol)
-        return HTTPResponse(write_receipt(batch.symbol, len(batch.prices), count), content_type="application/json")
+        return Answer(write_receipt(batch.symbol, len(batch.prices), count))
 
     return add_batch

@@ -6,6 +6,7 @@ import orjson
 from sanic import HTTPResponse, Request
 
 from aggregation import Symbols
+from service.whole import Answer
 
 from . import Handler
 
@@ -15,6 +16,6 @@ def health_handler(symbols: Symbols) -> Handler:
 
     async def health(_request: Request) -> HTTPResponse:
         body = {"status": "ok", "symbols": len(symbols), "max_symbols": symbols.layout.max_symbols}
-        return HTTPResponse(orjson.dumps(body), content_type="application/json")
+        return Answer(orjson.dumps(body))
 
     return health

@@ -6,6 +6,7 @@ from sanic import HTTPResponse, Request
 
 from aggregation import Symbols, UnknownSymbolError
 from service.problems import UNKNOWN_SYMBOL, Problem
+from service.whole import Answer
 from service.wire import read_query, write_statistics
 
 from . import Handler
@@ -23,6 +24,6 @@ def stats_handler(symbols: Symbols) -> Handler:
             statistics = symbols.statistics(window.symbol, window.k)
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL.response()
-        return HTTPResponse(write_statistics(statistics), content_type="application/json")
+        return Answer(write_statistics(statistics))
 
     return stats
