@@ -15,8 +15,8 @@ The last term is their correction: it takes the rounding of c itself out again. 
 a price leaves a window; it is just no longer among the pieces.
 
 **Order.** ``covered`` is read by other processes while a kernel writes. ``write`` never touches it; ``roll_up``
-publishes a level in it after that level's summaries; ``fold`` reads it first and again at the end. See
-``series.py``.
+publishes a level in it after that level's summaries; ``fold`` and ``fold_all`` read it first and again at the end.
+See ``series.py``.
 """
 
 from __future__ import annotations
@@ -321,6 +321,33 @@ def _residue_and_squares(raw: Cells, summaries: Cells, plan: Words, runs: Words,
     return residue, total
 
 
+@njit(cache=True)
+def _fold_window(
+    covered: Words, raw: Cells, summaries: Cells, plan: Words, runs: Words, count: int, k: int
+) -> tuple[int, float, float, float, float, float]:
+    """Combine the pieces that tile window ``k`` of the first ``count`` prices; ``runs`` is room for them."""
+    size = min(plan[k, SIZE], count)
+    tiled = runs[: _tile(runs, covered, plan, count - size, count)]
+    last = raw[(count - 1) % raw.shape[0]]
+    low, high, total = _sum_and_bounds(raw, summaries, plan, tiled, last)
+    centre = last + total / size
+    residue, squares = _residue_and_squares(raw, summaries, plan, tiled, centre)
+    var = max(0.0, squares - residue * residue / size) / size
+    avg = min(max(centre + residue / size, low), high)  # rounding must not carry it past the extremes
+    return size, low, high, last, avg, var
+
+
+@njit(cache=True)
+def _is_intact(covered: Words, plan: Words, start: int) -> bool:
+    """Whether nothing that was read of positions from ``start`` on can have been overwritten before it was read.
+
+    Writers overwrite only what lies before their count's retention.
+    """
+    fence_acquire()
+    intact: bool = start >= load_acquire(covered, 0) - plan[plan.shape[0] - 1, SIZE]
+    return intact
+
+
 @njit(_STATISTICS(_WORDS, _PRICES, _SUMMARIES, _PLAN, int64), cache=True)
 def fold(
     covered: Words, raw: Cells, summaries: Cells, plan: Words, k: int
@@ -331,23 +358,39 @@ def fold(
     A symbol without a price gives (0, 0, 0, 0, 0, 0). Of equal values (0.0 and −0.0) min and max are the oldest,
     whatever the tiling. The variance is the population's.
 
-    No lock is taken. Writers overwrite only what lies before their count's retention, so the fold is of one moment
-    unless the window's start has been passed by the time it ends; then it is done again with the new count.
+    No lock is taken. If the window's start has been passed by the time the fold ends, it is done again with the new
+    count; so it is of one moment.
     """
-    retention = plan[plan.shape[0] - 1, SIZE]
     runs = np.empty((4 * plan.shape[0], 3), dtype=np.int64)
     while True:
         count = load_acquire(covered, 0)
         if count == 0:
             return 0, 0.0, 0.0, 0.0, 0.0, 0.0
-        size = min(plan[k, SIZE], count)
-        tiled = runs[: _tile(runs, covered, plan, count - size, count)]
-        last = raw[(count - 1) % raw.shape[0]]
-        low, high, total = _sum_and_bounds(raw, summaries, plan, tiled, last)
-        centre = last + total / size
-        residue, squares = _residue_and_squares(raw, summaries, plan, tiled, centre)
-        fence_acquire()
-        if count - size >= load_acquire(covered, 0) - retention:
-            var = max(0.0, squares - residue * residue / size) / size
-            avg = min(max(centre + residue / size, low), high)  # rounding must not carry it past the extremes
+        size, low, high, last, avg, var = _fold_window(covered, raw, summaries, plan, runs, count, k)
+        if _is_intact(covered, plan, count - size):
             return size, low, high, last, avg, var
+
+
+@njit(int64(_WORDS, _PRICES, _SUMMARIES, _PLAN, _SUMMARIES), cache=True)
+def fold_all(covered: Words, raw: Cells, summaries: Cells, plan: Words, table: Cells) -> int:
+    """Fold every window k of one count into row k − 1 of ``table``, as ``fold`` gives it; returns the count.
+
+    O(levels²), plus the tail for every window that is longer. What windows share is read again for each of them: it
+    comes from the cache, and each window keeps a centre of its own, so every digit is that of ``fold``.
+
+    The longest window goes first and is validated at once. Each shorter one starts later, where writers come later, so
+    all of them together are hardly passed more often than a single longest one.
+    """
+    runs = np.empty((4 * plan.shape[0], 3), dtype=np.int64)
+    while True:
+        count: int = load_acquire(covered, 0)
+        k = plan.shape[0] - 1 if count > 0 else 0
+        while k > 0:
+            size, low, high, last, avg, var = _fold_window(covered, raw, summaries, plan, runs, count, k)
+            if not _is_intact(covered, plan, count - size):
+                break
+            k -= 1
+            table[k, 0], table[k, 1], table[k, 2] = size, low, high
+            table[k, 3], table[k, 4], table[k, 5] = last, avg, var
+        if k == 0:
+            return count

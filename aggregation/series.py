@@ -9,8 +9,8 @@ All that changes a symbol's memory is called from here, in this order and no oth
 
 So a process that is killed between any two instructions leaves the state before or the state after, never a mix:
 prices that were not published are overwritten by the next append, summaries that were not published are written
-again, with the same bytes, by the next roll-up. ``statistics`` takes no lock; it reads a count, folds, and makes sure
-that nothing it read has been overwritten meanwhile.
+again, with the same bytes, by the next roll-up. ``statistics`` and ``windows`` take no lock; they read a count, fold,
+and make sure that nothing they read has been overwritten meanwhile.
 
 One writer at a time is the caller's business; any number of readers may be at work beside it.
 """
@@ -42,6 +42,13 @@ class Statistics(NamedTuple):
     last: float
     avg: float
     var: float
+
+
+class Windows(NamedTuple):
+    """All windows at one moment: how many prices were ``appended`` by then, and window k in ``statistics[k - 1]``."""
+
+    appended: int
+    statistics: list[Statistics]
 
 
 class PriceError(ValueError):
@@ -156,6 +163,17 @@ class Series:
             raise ValueError(f"k must be from 1 to {self.geometry.max_k}, not {k}")
         statistics = Statistics._make(kernels.fold(self.covered, self._raw, self._summaries, self._plan, k))
         return statistics if statistics.size else None
+
+    def windows(self) -> Windows | None:
+        """Statistics over every window k = 1 … max_k, all of one moment; None where there is no price.
+
+        O(levels²), plus O(tail) for each window that is longer. Every number is the one that ``statistics`` gives.
+        """
+        table = np.empty((self.geometry.max_k, len(Statistics._fields)))
+        count = kernels.fold_all(self.covered, self._raw, self._summaries, self._plan, table)
+        if count == 0:
+            return None
+        return Windows(count, [Statistics(int(size), *rest) for size, *rest in table.tolist()])
 
     def check(self) -> None:
         """Assert every invariant of the structure; O(retention). For tests and for a suspicious operator.

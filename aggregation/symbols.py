@@ -25,7 +25,7 @@ import numpy.typing as npt
 from .kernels import observe, publish
 from .levels import LAST_SERIAL_WORD, NAME_BYTES, NAME_LENGTH_WORD, NAME_WORD, SERIAL_WORD, WORD_BYTES
 from .memory import SharedMemory
-from .series import Series, Statistics
+from .series import Series, Statistics, Windows
 
 Prices = npt.NDArray[np.float64] | Sequence[float]
 
@@ -132,6 +132,21 @@ class Symbols:
             statistics = occupant.series.statistics(k)
             if statistics is not None and self._is_current(occupant):
                 return statistics
+            self._seen.pop(symbol, None)
+
+    def windows(self, symbol: str) -> Windows:
+        """Statistics of all windows of a symbol, of one moment between call and return. O(levels²), no lock.
+
+        Raises:
+            UnknownSymbolError: there is no such symbol.
+        """
+        while True:
+            occupant = self._seen.get(symbol) or self._look_up(symbol)
+            if occupant is None:
+                raise UnknownSymbolError(symbol)
+            windows = occupant.series.windows()
+            if windows is not None and self._is_current(occupant):
+                return windows
             self._seen.pop(symbol, None)
 
     def count(self, symbol: str) -> int:

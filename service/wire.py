@@ -24,7 +24,7 @@ import numpy.typing as npt
 import orjson
 import simdjson
 
-from aggregation import NAME_BYTES, Statistics
+from aggregation import NAME_BYTES, Statistics, Windows
 
 from .problems import Problem
 
@@ -66,7 +66,7 @@ def read_json(body: bytes, _query: str, max_batch: int) -> Batch | Problem:
 
 def read_binary(body: bytes, query: str, max_batch: int) -> Batch | Problem:
     """Read little-endian float64, of the symbol that ``symbol=…`` in the query names; O(1), nothing is copied."""
-    symbol = _read_symbol(query)
+    symbol = read_symbol_query(query)
     if isinstance(symbol, Problem):
         return symbol
     if len(body) % PRICE.itemsize:
@@ -186,10 +186,27 @@ def refuse_symbol(symbol: str) -> str | None:
     return None
 
 
+def _read_fields(query: str, wanted: tuple[str, ...]) -> dict[str, str] | Problem:
+    """The fields of a query, the wanted ones, symbol among them, given once each; others are ignored."""
+    try:
+        fields = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        return Problem(HTTPStatus.BAD_REQUEST, "The query is not UTF-8 after percent-decoding.")
+    names = [name for name, _ in fields]
+    for name in wanted:
+        if names.count(name) != 1:
+            detail = f"{name} is missing from the query." if name not in names else f"{name} is given more than once."
+            return Problem(HTTPStatus.BAD_REQUEST, detail)
+    values = dict(fields)
+    if not values["symbol"]:
+        return Problem(HTTPStatus.BAD_REQUEST, "symbol is blank.")
+    return values
+
+
 @lru_cache(maxsize=QUERIES_REMEMBERED)
 def read_query(query: str, max_k: int) -> Window | Problem:
     """Read ``symbol=…&k=…``. k is matched literally: int() would also take "01", "+1" and full-width digits."""
-    values = _read_fields(query, "symbol", "k")
+    values = _read_fields(query, ("symbol", "k"))
     if isinstance(values, Problem):
         return values
     if values["k"] not in [str(k) for k in range(1, max_k + 1)]:
@@ -198,27 +215,10 @@ def read_query(query: str, max_k: int) -> Window | Problem:
 
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)
-def _read_symbol(query: str) -> str | Problem:
-    """Read ``symbol=…``."""
-    values = _read_fields(query, "symbol")
+def read_symbol_query(query: str) -> str | Problem:
+    """Read ``symbol=…``; k is another field here, and ignored like any."""
+    values = _read_fields(query, ("symbol",))
     return values if isinstance(values, Problem) else values["symbol"]
-
-
-def _read_fields(query: str, *required: str) -> Mapping[str, str] | Problem:
-    """All fields of a query in which each of the required ones, of which symbol is one, stands exactly once."""
-    try:
-        fields = parse_qsl(query, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        return Problem(HTTPStatus.BAD_REQUEST, "The query is not UTF-8 after percent-decoding.")
-    names = [name for name, _ in fields]
-    for name in required:
-        if names.count(name) != 1:
-            detail = f"{name} is missing from the query." if name not in names else f"{name} is given more than once."
-            return Problem(HTTPStatus.BAD_REQUEST, detail)
-    values = dict(fields)
-    if not values["symbol"]:
-        return Problem(HTTPStatus.BAD_REQUEST, "symbol is blank.")
-    return values
 
 
 def write_statistics(statistics: Statistics) -> bytes:
@@ -230,6 +230,27 @@ def write_statistics(statistics: Statistics) -> bytes:
             "last": statistics.last,
             "avg": statistics.avg,
             "var": statistics.var,
+        }
+    )
+
+
+def write_windows(symbol: str, windows: Windows) -> bytes:
+    """The answer of ``/stats/all/``: prices ever appended and the last of them, then each window under its k."""
+    return orjson.dumps(
+        {
+            "symbol": symbol,
+            "count": windows.appended,
+            "last": windows.statistics[0].last,
+            "windows": {
+                str(k): {
+                    "count": window.size,
+                    "min": window.min,
+                    "max": window.max,
+                    "avg": window.avg,
+                    "var": window.var,
+                }
+                for k, window in enumerate(windows.statistics, start=1)
+            },
         }
     )
 

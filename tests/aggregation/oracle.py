@@ -152,10 +152,15 @@ def assert_exact(found: Statistics, exact: Exact, var_relative: Fraction = VAR_R
 
 
 def assert_all_windows(series: Series, history: History) -> None:
-    """Every k answers as the history does."""
+    """Every k answers as the history does, and so do all of them at once, to the bit."""
     assert series.count == history.count
-    for k in range(1, series.geometry.max_k + 1):
-        assert_exact(answer(series, k), history.newest(series.geometry.radix**k))
+    answers = [answer(series, k) for k in range(1, series.geometry.max_k + 1)]
+    for k, found in enumerate(answers, start=1):
+        assert_exact(found, history.newest(series.geometry.radix**k))
+    windows = series.windows()
+    assert windows is not None
+    assert windows.appended == history.count
+    assert list(map(bits, windows.statistics)) == list(map(bits, answers))
 
 
 def new_series(geometry: Geometry, start: int = 0) -> tuple[Series, History]:

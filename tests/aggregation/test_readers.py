@@ -54,16 +54,15 @@ def assert_of_one_moment(series: Series, k: int) -> int:
     return count
 
 
-@pytest.mark.parametrize(
-    "geometry",
-    [
-        Geometry(max_k=1, radix=10, max_batch=10),
-        Geometry(max_k=4, radix=2, max_batch=3),
-        Geometry(max_k=3, radix=10, max_batch=500),
-        Geometry(max_k=4, radix=10, max_batch=10_000),
-    ],
-    ids=repr,
-)
+GEOMETRIES = [
+    Geometry(max_k=1, radix=10, max_batch=10),
+    Geometry(max_k=4, radix=2, max_batch=3),
+    Geometry(max_k=3, radix=10, max_batch=500),
+    Geometry(max_k=4, radix=10, max_batch=10_000),
+]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
 def test_readers_never_see_a_mix(tmp_path: Path, geometry: Geometry) -> None:
     """While another process appends and rolls up, every answer is exactly that of one count, and never an old one."""
     with writing(tmp_path / "series", geometry, seed=1) as series:
@@ -75,6 +74,24 @@ def test_readers_never_see_a_mix(tmp_path: Path, geometry: Geometry) -> None:
                 count = assert_of_one_moment(series, k)
                 assert published <= count <= series.count
                 counts.add(count)
+    assert len(counts) > 20, "the writer was to be at work all the while"
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
+def test_all_windows_are_of_one_moment(tmp_path: Path, geometry: Geometry) -> None:
+    """While another process appends and rolls up, all windows together are exactly those of one count."""
+    lengths = [geometry.radix**k for k in range(1, geometry.max_k + 1)]
+    with writing(tmp_path / "series", geometry, seed=2) as series:
+        counts = set()
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
+            published = series.count
+            windows = series.windows()
+            assert windows is not None
+            assert published <= windows.appended <= series.count
+            counts.add(windows.appended)
+            for statistics, length in zip(windows.statistics, lengths, strict=True):
+                assert_exact(statistics, exact_at(windows.appended, length))
     assert len(counts) > 20, "the writer was to be at work all the while"
 
 

@@ -95,7 +95,13 @@ def test_an_unknown_symbol(name: str) -> None:
     symbols = new_symbols()
     symbols.append("gone", [1.0])
     symbols.delete("gone")
-    for ask in (symbols.count, symbols.series, symbols.delete, lambda name: symbols.statistics(name, 1)):
+    for ask in (
+        symbols.count,
+        symbols.series,
+        symbols.delete,
+        symbols.windows,
+        lambda name: symbols.statistics(name, 1),
+    ):
         with pytest.raises(UnknownSymbolError):
             ask(name)
     symbols.roll_up(name)
@@ -144,9 +150,12 @@ def test_two_sets_over_one_memory() -> None:
         mine.append("A", [price])
         assert yours.append("A", [price]) == 2
         assert mine.statistics("A", 1)[:4] == (2, price, price, price)
+        assert mine.windows("A") == (2, [(2, price, price, price, price, 0.0)] * 2)
         yours.delete("A")
         with pytest.raises(UnknownSymbolError):
             mine.statistics("A", 1)
+        with pytest.raises(UnknownSymbolError):
+            mine.windows("A")
         yours.append("other", [7.0])
         assert list(mine) == ["other"]
         assert mine.append("A", [8.0]) == 1
