@@ -20,12 +20,13 @@ Statistics(size=4, min=1.0, max=1.5, last=1.25, avg=1.25, var=0.03125)
 from .levels import NAME_BYTES, Geometry, Layout
 from .memory import SharedMemory
 from .series import MAX_PRICE, PriceError, Series, Statistics, Windows
-from .symbols import MemoryReserveError, Symbols, TooManySymbolsError, UnknownSymbolError
+from .symbols import Holding, MemoryReserveError, Symbols, TooManySymbolsError, UnknownSymbolError
 
 __all__ = [
     "MAX_PRICE",
     "NAME_BYTES",
     "Geometry",
+    "Holding",
     "Layout",
     "MemoryReserveError",
     "PriceError",

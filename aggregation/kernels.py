@@ -15,8 +15,8 @@ The last term is their correction: it takes the rounding of c itself out again. 
 a price leaves a window; it is just no longer among the pieces.
 
 **Order.** ``covered`` is read by other processes while a kernel writes. ``write`` never touches it; ``roll_up``
-publishes a level in it after that level's summaries; ``fold`` and ``fold_all`` read it first and again at the end.
-See ``series.py``.
+publishes a level in it after that level's summaries; ``fold``, ``fold_all`` and ``newest`` read it first and again at
+the end. See ``series.py``.
 """
 
 from __future__ import annotations
@@ -369,6 +369,18 @@ def fold(
         size, low, high, last, avg, var = _fold_window(covered, raw, summaries, plan, runs, count, k)
         if _is_intact(covered, plan, count - size):
             return size, low, high, last, avg, var
+
+
+@njit(types.Tuple((int64, float64))(_WORDS, _PRICES, _PLAN), cache=True)
+def newest(covered: Words, raw: Cells, plan: Words) -> tuple[int, float]:
+    """The count and the last price of one moment; (0, 0) where there is none. O(1), no lock."""
+    while True:
+        count = load_acquire(covered, 0)
+        if count == 0:
+            return 0, 0.0
+        last = raw[(count - 1) % raw.shape[0]]
+        if _is_intact(covered, plan, count - 1):
+            return count, last
 
 
 @njit(int64(_WORDS, _PRICES, _SUMMARIES, _PLAN, _SUMMARIES), cache=True)

@@ -142,6 +142,19 @@ class Geometry:
         """Bytes that one symbol occupies at full retention."""
         return self.summaries_offset + _whole_pages(self.summaries * SUMMARY_FIELDS * WORD_BYTES)
 
+    def held_bytes(self, count: int) -> int:
+        """Bytes of the pages that are touched by the time ``count`` prices were appended and rolled up. O(levels)."""
+        (_, _, raw_capacity), *rings = self.plan[: self.levels].tolist()
+        rows_a_page = PAGE_BYTES // (SUMMARY_FIELDS * WORD_BYTES)
+        pages = end = 0
+        for size, first_row, capacity in rings:
+            if count < size:
+                break
+            begin = max(end, first_row // rows_a_page)  # the ring before may end on the page that this one begins on
+            end = -(-(first_row + min(count // size, capacity)) // rows_a_page)
+            pages += end - begin
+        return self.raw_offset + _whole_pages(min(count, raw_capacity) * WORD_BYTES) + pages * PAGE_BYTES
+
 
 MAGIC: Final = int.from_bytes(b"tenfold1", "little")
 """What the directory begins with: the name and the version of this layout. Another layout is another number."""

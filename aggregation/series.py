@@ -106,6 +106,14 @@ class Series:
     def resident(self, resident: bool) -> None:
         self._published[self.geometry.levels] = resident
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of memory that the prices and their summaries lie on. O(levels), and the system is not asked.
+
+        They are counted as if all were rolled up; all of the slot where all was touched at the start.
+        """
+        return self.geometry.slot_bytes if self.resident else self.geometry.held_bytes(self.count)
+
     def growth(self, size: int) -> int:
         """Bytes of memory, about, that appending ``size`` more prices touches for the first time. O(1).
 
@@ -149,6 +157,11 @@ class Series:
         kernels.roll_up(
             self.covered, self._raw, self._summaries, self._plan, top if through is None else min(through, top)
         )
+
+    def newest(self) -> tuple[int, float] | None:
+        """The count and the last price of one moment; None where there is no price. O(1)."""
+        count, last = kernels.newest(self.covered, self._raw, self._plan)
+        return (count, last) if count else None
 
     def statistics(self, k: int) -> Statistics | None:
         """Statistics over the newest ``radix**k`` prices, or all there are if fewer; None where there is none.

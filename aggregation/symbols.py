@@ -48,6 +48,15 @@ class MemoryReserveError(Exception):
         super().__init__("the batch needs new memory, and hardly any is left")
 
 
+class Holding(NamedTuple):
+    """A symbol, how many prices were ever ``appended`` to it, the last of them, and ``Series.held_bytes``."""
+
+    symbol: str
+    appended: int
+    last: float
+    held_bytes: int
+
+
 class _Occupant(NamedTuple):
     """A symbol's place: valid for as long as the directory's word, the slot's serial number, is this one."""
 
@@ -77,6 +86,7 @@ class Symbols:
         self._serials = memory.view[: memory.layout.directory_bytes].cast("q")
         self._may_grow = may_grow
         self._seen: dict[str, _Occupant] = {}
+        self._series: dict[int, Series] = {}
 
     def __len__(self) -> int:
         """Symbols that exist. O(max_symbols)."""
@@ -149,6 +159,14 @@ class Symbols:
                 return windows
             self._seen.pop(symbol, None)
 
+    def overview(self) -> list[Holding]:
+        """What every symbol holds, in the order of the names' code points. O(max_symbols), no lock.
+
+        Each entry is of one moment between call and return; the list is not, if symbols come and go meanwhile.
+        """
+        holdings = (self._holding(slot) for slot in range(self.layout.max_symbols))
+        return sorted(holding for holding in holdings if holding is not None)
+
     def count(self, symbol: str) -> int:
         """Prices ever appended to a symbol. O(max_symbols).
 
@@ -204,7 +222,7 @@ class Symbols:
                 return None
             slot = self._free_slot()
             with self._memory.slot_locks[slot]:
-                series = self._memory.series(slot)
+                series = self._slot_series(slot)
                 if series.count > 0:  # a predecessor that was deleted, or killed while it was made
                     self._memory.scrub(slot)
                 self._refuse_growth(series, prices)
@@ -219,13 +237,28 @@ class Symbols:
         if growth and not self._may_grow(growth):
             raise MemoryReserveError
 
+    def _holding(self, slot: int) -> Holding | None:
+        """What a slot's symbol holds, or None if the slot is free."""
+        while name := self._name(slot):
+            series = self._slot_series(slot)
+            newest, held_bytes = series.newest(), series.held_bytes
+            if newest is not None and observe(self._words, self._serial_word(slot)) == name[0]:
+                return Holding(name[1].decode(), *newest, held_bytes)
+        return None
+
+    def _slot_series(self, slot: int) -> Series:
+        """A slot's series, whoever's it is; making one takes longer than asking it."""
+        if slot not in self._series:
+            self._series[slot] = self._memory.series(slot)
+        return self._series[slot]
+
     def _look_up(self, symbol: str) -> _Occupant | None:
         """Where a symbol is, by the directory. O(max_symbols)."""
         wanted = symbol.encode()
         for slot in range(self.layout.max_symbols):
             name = self._name(slot)
             if name is not None and name[1] == wanted:
-                occupant = _Occupant(slot, self._serial_word(slot), name[0], self._memory.series(slot))
+                occupant = _Occupant(slot, self._serial_word(slot), name[0], self._slot_series(slot))
                 self._seen = {s: o for s, o in self._seen.items() if self._is_current(o)}
                 self._seen[symbol] = occupant
                 return occupant

@@ -14,7 +14,7 @@ from .problems import ProblemHandler
 from .routes.add_batch import add_batch_handler
 from .routes.health import health_handler
 from .routes.stats import stats_handler
-from .routes.symbols import delete_symbol_handler
+from .routes.symbols import delete_symbol_handler, list_symbols_handler
 from .routes.windows import windows_handler
 from .settings import Settings
 from .whole import WholeRequest
@@ -39,6 +39,7 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> A
     app.add_route(add_batch_handler(symbols, compactor), "/add_batch", methods=["POST"], name="add_batch")
     app.add_route(stats_handler(symbols), "/stats", methods=["GET", "HEAD"], name="stats")
     app.add_route(windows_handler(symbols), "/stats/all", methods=["GET", "HEAD"], name="windows")
+    app.add_route(list_symbols_handler(symbols), "/symbols", methods=["GET", "HEAD"], name="list_symbols")
     app.add_route(
         delete_symbol_handler(symbols), "/symbols/<symbol:str>", methods=["DELETE"], name="delete_symbol", unquote=True
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -24,7 +24,7 @@ import numpy.typing as npt
 import orjson
 import simdjson
 
-from aggregation import NAME_BYTES, Statistics, Windows
+from aggregation import NAME_BYTES, Holding, Layout, Statistics, Windows
 
 from .problems import Problem
 
@@ -250,6 +250,25 @@ def write_windows(symbol: str, windows: Windows) -> bytes:
                     "var": window.var,
                 }
                 for k, window in enumerate(windows.statistics, start=1)
+            },
+        }
+    )
+
+
+def write_overview(holdings: Sequence[Holding], layout: Layout) -> bytes:
+    """The answer of ``GET /symbols/``: each symbol in the order given, and what there may be."""
+    geometry = layout.geometry
+    return orjson.dumps(
+        {
+            "symbols": [
+                {"symbol": one.symbol, "count": one.appended, "last": one.last, "bytes": one.held_bytes}
+                for one in holdings
+            ],
+            "limits": {
+                "max_symbols": layout.max_symbols,
+                "max_k": geometry.max_k,
+                "retention": geometry.retention,
+                "max_batch": geometry.max_batch,
             },
         }
     )

@@ -1,4 +1,4 @@
-"""``DELETE /symbols/<symbol>``: a slot free again."""
+"""``GET /symbols/``: what there is; ``DELETE /symbols/<symbol>``: a slot free again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from sanic import HTTPResponse, Request
 
 from aggregation import Symbols, UnknownSymbolError
 from service.problems import UNKNOWN_SYMBOL
+from service.whole import Answer
+from service.wire import write_overview
 
 from . import Handler
+
+
+def list_symbols_handler(symbols: Symbols) -> Handler:
+    """Make the handler that lists the symbols with what they hold, and the limits."""
+
+    async def list_symbols(_request: Request) -> HTTPResponse:
+        return Answer(write_overview(symbols.overview(), symbols.layout))
+
+    return list_symbols
 
 
 def delete_symbol_handler(symbols: Symbols) -> Handler:

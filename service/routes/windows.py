@@ -6,6 +6,7 @@ from sanic import HTTPResponse, Request
 
 from aggregation import Symbols, UnknownSymbolError
 from service.problems import UNKNOWN_SYMBOL, Problem
+from service.whole import Answer
 from service.wire import read_symbol_query, write_windows
 
 from . import Handler
@@ -22,6 +23,6 @@ def windows_handler(symbols: Symbols) -> Handler:
             all_windows = symbols.windows(symbol)
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL.response()
-        return HTTPResponse(write_windows(symbol, all_windows), content_type="application/json")
+        return Answer(write_windows(symbol, all_windows))
 
     return windows

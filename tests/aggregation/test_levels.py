@@ -74,3 +74,14 @@ def test_full_retention_takes_under_twelve_bytes_a_price() -> None:
     geometry = Geometry()
     assert geometry.retention == 100_000_000
     assert geometry.slot_bytes <= 11.7 * geometry.retention
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
+def test_what_a_full_slot_holds_is_the_slot(geometry: Geometry) -> None:
+    """Memory grows with the prices, page by page, to exactly the slot, and no further."""
+    counts = [*range(0, 3 * geometry.max_batch, max(1, geometry.max_batch // 7)), geometry.capacity(0), 10**12]
+    held = [geometry.held_bytes(count) for count in counts]
+    assert held == sorted(held)
+    assert held[0] == geometry.raw_offset
+    assert held[-1] == held[-2] == geometry.slot_bytes
+    assert all(size % 4096 == 0 for size in held)

@@ -79,7 +79,7 @@ def test_readers_never_see_a_mix(tmp_path: Path, geometry: Geometry) -> None:
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
 def test_all_windows_are_of_one_moment(tmp_path: Path, geometry: Geometry) -> None:
-    """While another process appends and rolls up, all windows together are exactly those of one count."""
+    """While another process appends and rolls up, all windows are exactly those of one count, the newest price, too."""
     lengths = [geometry.radix**k for k in range(1, geometry.max_k + 1)]
     with writing(tmp_path / "series", geometry, seed=2) as series:
         counts = set()
@@ -92,6 +92,9 @@ def test_all_windows_are_of_one_moment(tmp_path: Path, geometry: Geometry) -> No
             counts.add(windows.appended)
             for statistics, length in zip(windows.statistics, lengths, strict=True):
                 assert_exact(statistics, exact_at(windows.appended, length))
+            newest = series.newest()
+            assert newest is not None
+            assert newest[1] == newest[0] - 1
     assert len(counts) > 20, "the writer was to be at work all the while"
 
 

@@ -93,6 +93,7 @@ def test_empty_series(k: int) -> None:
     series.check()
     assert series.statistics(k) is None
     assert series.windows() is None
+    assert series.newest() is None
 
 
 @pytest.mark.parametrize("batch", [[1, 2, 3], (1.0, 2.0, 3.0), np.array([1, 2, 3], np.int32), np.arange(1.0, 7.0)[::2]])

@@ -163,6 +163,61 @@ def test_two_sets_over_one_memory() -> None:
         mine.delete("A")
 
 
+def test_the_overview_is_sorted_and_each_entry_is_right() -> None:
+    """The overview has every symbol that exists, by code points, with all prices ever appended and the last of them."""
+    symbols = new_symbols()
+    assert symbols.overview() == []
+    for i, name in enumerate(["b", "ä", "B", "gone", "日経", "a"]):
+        for _ in range(10 * i + 1):
+            symbols.append(name, [7.0, -1.5 - i])
+            symbols.roll_up(name)
+    symbols.delete("gone")
+    assert [holding[:3] for holding in symbols.overview()] == [
+        ("B", 42, -3.5),
+        ("a", 102, -6.5),
+        ("b", 2, -1.5),
+        ("ä", 22, -2.5),
+        ("日経", 82, -5.5),
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 9, 10, 999, 10_000, 123_456])
+def test_the_overview_says_what_the_kernel_has_committed(size: int) -> None:
+    """The bytes that a symbol is said to hold are those that the system has given it, to the page."""
+    symbols = Symbols(SharedMemory(Layout()))
+    for begin in range(0, size, 10_000):
+        symbols.append("A", np.ones(min(size - begin, 10_000)))
+        symbols.roll_up("A")
+    (holding,) = symbols.overview()
+    assert holding.held_bytes == resident_bytes(symbols.series("A")) - symbols.layout.directory_bytes
+
+
+def test_the_overview_of_memory_touched_at_the_start() -> None:
+    """A symbol whose slot was touched at the start holds all of it from its first price on."""
+    symbols = new_symbols()
+    symbols.append("A", [1.0])
+    symbols.series("A").resident = True
+    assert symbols.overview() == [("A", 1, 1.0, SMALL.slot_bytes)]
+
+
+def test_the_overview_while_a_symbol_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A symbol that gives way to another while it is looked at is not mixed with it: the other one is listed, whole."""
+    memory = SharedMemory(Layout(SMALL, max_symbols=1))
+    mine, yours = Symbols(memory), Symbols(memory)
+    yours.append("A", [1.0])
+    newest = Series.newest
+
+    def replace(series: Series) -> tuple[int, float] | None:
+        found = newest(series)
+        if "A" in yours:
+            yours.delete("A")
+            yours.append("B", [2.0, 3.0])
+        return found
+
+    monkeypatch.setattr(Series, "newest", replace)
+    assert [holding[:3] for holding in mine.overview()] == [("B", 2, 3.0)]
+
+
 def test_growth_may_be_refused() -> None:
     """Where new memory may not be taken, a batch that needs some is refused, and one that needs none is not."""
     grown: list[int] = []

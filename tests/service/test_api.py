@@ -61,12 +61,13 @@ def test_paths_work_with_and_without_the_slash(api: Api, slash: str) -> None:
     assert api.post(b'{"symbol": "A", "values": [1]}', path=f"/add_batch{slash}").status_code == 200
     assert api.get(f"/stats{slash}", symbol="A", k="1").status_code == 200
     assert api.get(f"/health{slash}").status_code == 200
+    assert api.get(f"/symbols{slash}").status_code == 200
 
 
 def test_head_answers_as_get_without_a_body(api: Api) -> None:
     """HEAD works wherever GET does, with the same headers."""
     api.add("A", [1.0])
-    for path in ("/stats/?symbol=A&k=1", "/health/"):
+    for path in ("/stats/?symbol=A&k=1", "/symbols/", "/health/"):
         get, head = api.request("GET", path), api.request("HEAD", path)
         assert head.status_code == get.status_code == 200
         assert head.content == b""
@@ -78,6 +79,44 @@ def test_health_says_ok(api: Api) -> None:
     assert api.get("/health/").json() == {"status": "ok", "symbols": 0, "max_symbols": 2}
     api.add("A", [1.0])
     assert api.get("/health/").json() == {"status": "ok", "symbols": 1, "max_symbols": 2}
+
+
+def test_the_list_of_symbols_says_what_each_holds_and_what_there_may_be(api: Api) -> None:
+    """The list has each symbol by name with its count, last price and memory, and the limits."""
+    limits = {"max_symbols": 2, "max_k": 4, "retention": 10_000, "max_batch": 10_000}
+    assert api.get("/symbols/").json() == {"symbols": [], "limits": limits}
+    api.add("EUR/USD", [1.0, 2.0])
+    for _ in range(3):
+        api.add("A", [0.1] * 9999 + [-0.0])
+    # A full ring of 20,000 raw prices, 10³ + 10² + 10 summaries of 32 bytes, and the counts, each in whole pages.
+    full = 4096 + 40 * 4096 + 9 * 4096
+    answer = api.get("/symbols/")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "symbols": [
+            {"symbol": "A", "count": 30_000, "last": 0.0, "bytes": full},
+            {"symbol": "EUR/USD", "count": 2, "last": 2.0, "bytes": 8192},
+        ],
+        "limits": limits,
+    }
+    assert '"last":-0.0' in answer.text
+    assert list(answer.json()) == ["symbols", "limits"]
+    api.request("DELETE", "/symbols/A")
+    assert [one["symbol"] for one in api.get("/symbols/", symbol="A", k="9").json()["symbols"]] == ["EUR/USD"]
+
+
+def test_the_list_of_symbols_cannot_be_deleted_nor_posted_to(api: Api) -> None:
+    """A path without a symbol serves GET and HEAD only, one with a symbol DELETE only."""
+    api.add("A", [1.0])
+    for method, path, allow in (
+        ("DELETE", "/symbols/", "GET"),
+        ("POST", "/symbols", "GET"),
+        ("GET", "/symbols/A", "DEL"),
+    ):
+        response = api.request(method, path)
+        assert response.status_code == 405
+        assert allow in response.headers["allow"]
+    assert api.state() == {"A": 1}
 
 
 @pytest.mark.parametrize("query", ["ES+03-26", "ES%2003-26"])
