@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help serve load test setup check format bench-core bench-workers lock clean
+.PHONY: help serve load test setup check audit format bench-core bench-workers lock clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -21,10 +21,14 @@ test: $(VENV)/.development  ## run the whole test suite; options: make test ARGS
 
 setup: $(VENV)/.development  ## just the environment, runtime and development
 
-check: $(VENV)/.development  ## lint, format, types
+check: $(VENV)/.development audit  ## lint, format, types, careless code, known vulnerabilities
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive aggregation service loadgen
+
+audit: $(VENV)/.development  ## look up every locked dependency among the known vulnerabilities
+	@$(BIN)/python .ci/audit.py
 
 format: $(VENV)/.development  ## put the code into its format
 	@$(BIN)/ruff format
