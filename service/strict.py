@@ -14,8 +14,13 @@ from sanic.http.http1 import Http
 DIGITS: Final = {10: re.compile("[0-9]{1,18}"), 16: re.compile("[0-9a-fA-F]{1,15}")}
 """Numbers as the grammar has them. int() also takes digits of other scripts, white space, and 0x in front."""
 
-BAD_HEADER: Final = re.compile(rb"\r\n(?:[ \t]|[^:\r\n]*[ \t]:)|[\x00\n](?<!\r\n)")
-"""A header that is folded or has white space before its colon; a NUL or a line feed of its own anywhere."""
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+
+HEAD: Final = re.compile(
+    rb"%b [!-~]++ HTTP/1\.[01](?:\r\n%b:[\t ]*+(?:[!-~][\t -~\x80-\xff]*+)?+)*+" % (_TOKEN, _TOKEN)
+)
+"""Request line and headers as the grammar has them: no header is folded, no white space before a colon, no control
+character anywhere, and no value begins with what is white space only beyond ASCII, which the framework would strip."""
 
 
 class StrictHttp(Http):
@@ -28,7 +33,7 @@ class StrictHttp(Http):
             BadRequest: it is not well-formed.
         """
         await super().http1_request_header()
-        if BAD_HEADER.search(self.request.head):
+        if not HEAD.fullmatch(self.request.head):
             self.keep_alive = False
             raise BadRequest
 
@@ -58,7 +63,7 @@ class StrictHttp(Http):
 
     @staticmethod
     def _safe_int(value: str, base: int = 10) -> int:
-        digits = value.strip(" \t")
+        digits = value.rstrip(" \t")  # in front the framework has stripped a header, and a chunk may have none
         if not DIGITS[base].fullmatch(digits):
             raise ValueError(value)
         return int(digits, base)

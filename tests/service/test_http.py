@@ -58,7 +58,7 @@ BAD: dict[str, tuple[bytes, int]] = {
     },
     **{
         f"chunk size {size!r}": (CHUNKED + size + b"\r\n" + BODY + b"\r\n0\r\n\r\n", 400)
-        for size in (b"zz", b"-1e", b"+1e", b"1_e", b"", b"0x1e", "１e".encode(), b"F" * 30)
+        for size in (b"zz", b" 1e", b"-1e", b"+1e", b"1_e", b"", b"0x1e", "１e".encode(), b"F" * 30)
     },
     "chunk without its end": (CHUNKED + SIZE + b"\r\n" + BODY + b"XX0\r\n\r\n", 400),
     "chunk trailer": (CHUNKED + SIZE + b"\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n", 400),
@@ -70,6 +70,15 @@ BAD: dict[str, tuple[bytes, int]] = {
     "folded header": (HEALTH + b" folded: y\r\n\r\n", 400),
     "NUL in a header": (HEALTH + b"X: a\x00b\r\n\r\n", 400),
     "line feed in a header": (HEALTH + b"X: a\nb: c\r\n\r\n", 400),
+    "carriage return in a header": (HEALTH + b"X: a\rb\r\n\r\n", 400),
+    "escape in a header": (HEALTH + b"X: \x1b[2J\r\n\r\n", 400),
+    "header name that is no token": (HEALTH + b"X(y): z\r\n\r\n", 400),
+    "header without a name": (HEALTH + b": z\r\n\r\n", 400),
+    "no-break space before a length": (HEAD + b"Content-Length: \xc2\xa0" + LENGTH + b"\r\n\r\n" + BODY, 400),
+    "no-break space before chunked": (HEAD + b"Transfer-Encoding: \xc2\xa0chunked\r\n\r\n0\r\n\r\n", 400),
+    "carriage return before the method": (b"\r" + HEALTH + b"\r\n", 400),
+    "method that is no token": (b"GE(T /health HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "control character in the URL": (b"GET /health?\x01 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "HTTP/2.0": (b"GET /health HTTP/2.0\r\nHost: x\r\n\r\n", 400),
     "garbage": (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
     "no slash": (b"GET health HTTP/1.1\r\nHost: x\r\n\r\n", 400),
