@@ -40,9 +40,7 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> A
     app.add_route(stats_handler(symbols), "/stats", methods=["GET", "HEAD"], name="stats")
     app.add_route(windows_handler(symbols), "/stats/all", methods=["GET", "HEAD"], name="windows")
     app.add_route(list_symbols_handler(symbols), "/symbols", methods=["GET", "HEAD"], name="list_symbols")
-    app.add_route(
-        delete_symbol_handler(symbols), "/symbols/<symbol:str>", methods=["DELETE"], name="delete_symbol", unquote=True
-    )
+    app.add_route(delete_symbol_handler(symbols), "/symbols/<segment:str>", methods=["DELETE"], name="delete_symbol")
     app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
 
     @app.before_server_start

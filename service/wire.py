@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -219,6 +219,14 @@ def read_symbol_query(query: str) -> str | Problem:
     """Read ``symbol=…``; k is another field here, and ignored like any."""
     values = _read_fields(query, ("symbol",))
     return values if isinstance(values, Problem) else values["symbol"]
+
+
+def read_segment(segment: str) -> str | Problem:
+    """Undo the percent-encoding of a symbol in a path; Sanic would put U+FFFD, another symbol, for what is no UTF-8."""
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        return Problem(HTTPStatus.BAD_REQUEST, "The path is not UTF-8 after percent-decoding.")
 
 
 def write_statistics(statistics: Statistics) -> bytes:

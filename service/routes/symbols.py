@@ -5,9 +5,9 @@ from __future__ import annotations
 from sanic import HTTPResponse, Request
 
 from aggregation import Symbols, UnknownSymbolError
-from service.problems import UNKNOWN_SYMBOL
+from service.problems import UNKNOWN_SYMBOL, Problem
 from service.whole import Answer
-from service.wire import write_overview
+from service.wire import read_segment, write_overview
 
 from . import Handler
 
@@ -24,7 +24,10 @@ def list_symbols_handler(symbols: Symbols) -> Handler:
 def delete_symbol_handler(symbols: Symbols) -> Handler:
     """Make the handler that removes a symbol with all its prices."""
 
-    async def delete_symbol(_request: Request, symbol: str) -> HTTPResponse:
+    async def delete_symbol(_request: Request, segment: str) -> HTTPResponse:
+        symbol = read_segment(segment)
+        if isinstance(symbol, Problem):
+            return symbol.response()
         try:
             symbols.delete(symbol)
         except UnknownSymbolError:

@@ -72,6 +72,19 @@ def test_a_bad_query_is_400(api: Api, name: str) -> None:
     assert api.get("/stats/", symbol="A", k="1").status_code == 200
 
 
+@pytest.mark.parametrize("segment", ["%FF", "A%C3%28", "%ED%A0%80"])
+def test_a_symbol_in_a_path_that_is_not_utf_8_is_400(api: Api, segment: str) -> None:
+    """Escapes in a path that are not UTF-8 are refused with 400, and delete no symbol that replacements would spell."""
+    for symbol in ("\ufffd", "A\ufffd("):
+        assert api.add(symbol, [1.0]).status_code == 200
+    before = api.state()
+    response = api.request("DELETE", f"/symbols/{segment}")
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert api.state() == before
+    assert api.request("DELETE", "/symbols/%EF%BF%BD").status_code == 204
+
+
 def test_a_body_beyond_the_limit_is_413(api: Api) -> None:
     """A body larger than the limit is refused with 413 and changes nothing; one just below it is read."""
     assert api.post(GOOD + b" " * ((1 << 20) - len(GOOD))).status_code == 200
