@@ -37,6 +37,8 @@ QUERIES_REMEMBERED: Final = 256
 PRICE: Final = np.dtype("<f8")
 """A price in a binary batch."""
 
+TOO_LONG: Final = f"symbol must not be longer than {NAME_BYTES} bytes in UTF-8."
+
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -76,7 +78,8 @@ def read_binary(body: bytes, query: str, max_batch: int) -> Batch | Problem:
 
 def _within_limits(batch: Batch, max_batch: int) -> Batch | Problem:
     """The batch, if its symbol may be one and it is neither empty nor too long."""
-    refusal = refuse_symbol(batch.symbol)
+    # What is remembered of a symbol must be short: a thousand refused ones of a megabyte each must not stay.
+    refusal = refuse_symbol(batch.symbol) if len(batch.symbol) <= NAME_BYTES else TOO_LONG
     if refusal is not None:
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, refusal, pointer="/symbol")
     if not 1 <= len(batch.prices) <= max_batch:
@@ -176,7 +179,7 @@ def refuse_symbol(symbol: str) -> str | None:
     if not symbol:
         return "symbol must not be empty."
     if len(symbol.encode()) > NAME_BYTES:
-        return f"symbol must not be longer than {NAME_BYTES} bytes in UTF-8."
+        return TOO_LONG
     if symbol != symbol.strip():
         return "symbol must not begin or end with white space."
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in symbol):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from http import HTTPStatus
 
 import numpy as np
@@ -91,6 +92,20 @@ def test_prices_outlive_the_next_parse() -> None:
     assert isinstance(second, Batch)
     assert (first.symbol, first.prices.tolist()) == ("A", [1.0, 2.0, 3.0])
     assert (second.symbol, second.prices.tolist()) == ("B", [4.0, 5.0, 6.0])
+
+
+def test_a_refused_symbol_is_not_remembered_at_length() -> None:
+    """A thousand refused batches with symbols of 100 KB each leave nothing behind; remembered, they would be 26 MB."""
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            body = b'{"symbol":"%06d%b","values":[1]}' % (number, b"x" * 100_000)
+            assert isinstance(read_batch(body, MAX_BATCH), Problem)
+        del body
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 @given(st.text())
