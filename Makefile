@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help serve load test setup check audit format bench-core bench-workers lock clean
+.PHONY: help serve load test fuzz setup check audit format bench-core bench-workers lock clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -18,6 +18,9 @@ load: $(VENV)/.loadgen  ## put it under load and check every answer: make load A
 
 test: $(VENV)/.development  ## run the whole test suite; options: make test ARGS="-k fold -x"
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.development  ## other random requests in every run, for a while: make fuzz SECONDS=600
+	@$(BIN)/python -m tests.service.fuzz $(or $(SECONDS),60) $(SEED)
 
 setup: $(VENV)/.development  ## just the environment, runtime and development
 

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+from tests.service.process import Forked, forked
+
+from .documents import MAX_BATCH, MAX_BODY
+from .effort import TALLY, done
+
+
+def pytest_sessionfinish() -> None:
+    """Tell ``make fuzz`` what was done."""
+    if TALLY in os.environ:
+        Path(os.environ[TALLY]).write_text(json.dumps(done))
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Forked]:
+    """One worker over memory of this process, with small limits, so that they are met."""
+    limits = Settings(workers=1, max_symbols=4, max_k=2, max_batch=MAX_BATCH, max_body=MAX_BODY)
+    with forked(replace(limits, request_seconds=2.0, idle_seconds=2.0)) as process:
+        yield process
+        assert process.stop() == 0
+        log = "".join(process.log)
+        for sign_of_a_defect in ("Traceback", "ERROR", "killed", "replaced"):
+            assert sign_of_a_defect not in log, log

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from tests.service.process import Forked
+
+from .conversation import Connection
+from .documents import BODIES, MAX_BATCH, MAX_BODY
+from .effort import bounded, done
+from .reader import Refusal, read
+from .state import State
+from .streams import CUTS, cut
+
+
+@bounded(250)
+@given(body=BODIES, cuts=CUTS, chunked=st.booleans())
+def test_any_body_gets_what_it_deserves(service: Forked, body: bytes, cuts: list[int], chunked: bool) -> None:
+    """Whatever the body: the status that the rules ask for, the prices or nothing appended, the next request served."""
+    done["examples"] += 1
+    parts = cut(body, cuts)
+    state = State(service)
+    batch = Refusal(413) if len(body) > MAX_BODY else read(body, MAX_BATCH)
+    note(f"{body!r} in {len(parts)} parts is {batch}")
+    with Connection(service.port) as connection:
+        answer = connection.ask("POST", "/add_batch/", parts, chunked=chunked)
+        assert answer.status == state.expected(batch), answer
+        if isinstance(batch, Refusal):
+            pointers = {error["pointer"] for error in answer.document.get("errors", [])}
+            assert pointers <= batch.pointers
+            assert bool(pointers) == bool(batch.pointers)
+        elif answer.status == 200:
+            state.apply(answer, batch)
+        state.check()
+        kept = connection.keeps()
+        assert kept == (answer.status != 413)
+        if kept:
+            state.check_served(connection)
+    with Connection(service.port) as connection:
+        state.check_served(connection)
+    state.check()

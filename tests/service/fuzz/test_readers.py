@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from service import wire
+from service.problems import Problem
+
+from . import reader
+from .documents import BODIES, MAX_BATCH
+from .effort import bounded, done
+
+
+def bits(batch: wire.Batch) -> tuple[str, bytes]:
+    """A batch so that equal means identical."""
+    return batch.symbol, batch.prices.tobytes()
+
+
+@bounded(400)
+@given(body=BODIES)
+def test_every_reader_reads_what_is_written(body: bytes) -> None:
+    """The fast reader, the careful one and both in turn read any body as an exact and slow one does, to the bit."""
+    done["examples"] += 1
+    fast, careful = wire._read_fast(body), wire._read_carefully(body)
+    parsed = reader.parse(body)
+    if isinstance(parsed, reader.Refusal):
+        assert fast is None
+        assert isinstance(careful, Problem)
+        assert careful.status == parsed.status
+    else:
+        assert isinstance(careful, wire.Batch)
+        for batch in (careful, fast or careful):
+            assert bits(batch) == (parsed.symbol, parsed.bits)
+    both, expected = wire.read_batch(body, MAX_BATCH), reader.read(body, MAX_BATCH)
+    if isinstance(both, Problem):
+        assert isinstance(expected, reader.Refusal)
+        assert both.status == expected.status
+        assert both.pointer is None or f"#{both.pointer}" in expected.pointers
+    elif isinstance(expected, reader.Refusal):  # the bounds of a price are for the series to say
+        assert all(pointer.startswith("#/values/") for pointer in expected.pointers)
+    else:
+        assert bits(both) == (expected.symbol, expected.bits)
+
+
+QUERIES = st.lists(
+    st.tuples(
+        st.sampled_from(["symbol", "k", "k", "x", "", "%6B", "s%79mbol", "K", "+k"]),
+        st.sampled_from(["=", "=", "=", "=", "", "==", "%3D"]),
+        st.sampled_from(
+            ["A", "1", "8", "9", "01", "%31", "%EF%BC%91", "+1", "%2B1", "1%00", "", "%", "%zz", "%FF", "a+b"]
+        )
+        | st.integers(-2, 12).map(str)
+        | st.text("%0123456789abcdefABCDEF+&=;#/?", max_size=8),
+    ).map("".join),
+    max_size=4,
+)
+
+
+@bounded(400)
+@given(fields=QUERIES, max_k=st.integers(1, 8))
+@example(["symbol=A", "k=1", ""], 8)
+@example(["symbol=A;k=1"], 8)
+def test_a_query_is_read_by_the_rules(fields: list[str], max_k: int) -> None:
+    """A query is the window that an independent reading of the rules finds in it, or a problem if it finds none."""
+    done["examples"] += 1
+    query = "&".join(fields)
+    answer = wire.read_query(query, max_k)
+    expected = reader.read_query(query, max_k)
+    assert (None if isinstance(answer, Problem) else tuple(answer)) == expected

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from hypothesis import given, note
+
+from tests.service.process import Forked
+
+from .conversation import Connection, answers, exchange
+from .documents import MAX_BATCH
+from .effort import bounded, done
+from .reader import Refusal, read
+from .state import State
+from .streams import CUTS, LAST, STREAMS, cut, understood
+
+
+@bounded(250)
+@given(stream=STREAMS, cuts=CUTS)
+def test_any_stream_of_bytes_is_answered(service: Forked, stream: bytes, cuts: list[int]) -> None:
+    """Whatever the bytes: well-formed answers, none of them a 5xx, an end, and no request that h11 would not see."""
+    done["examples"] += 1
+    stream += LAST
+    state = State(service)
+    received = exchange(service.port, cut(stream, cuts))
+    note(f"received {received!r}")
+    found = answers(received, heads=b"HEAD" in stream.upper())
+    requests, reason = understood(stream)
+    note(f"h11: {requests} {reason!r}")
+    for number, answer in enumerate(found):
+        if answer.status not in (200, 204):
+            continue
+        if "Host:" in reason and number >= len(requests):  # h11 insists on a host, which changes nothing here
+            return
+        assert number < len(requests), f"answered {answer}, where h11 says {reason!r}"
+        request = requests[number]
+        if answer.status == 204:
+            assert (request.method, request.target) == (b"DELETE", b"/symbols/B")
+            del state.prices["B"]
+        elif answer.document is not None and "added" in answer.document:
+            assert request.method == b"POST"
+            batch = read(request.body, MAX_BATCH)
+            assert not isinstance(batch, Refusal), "accepted what is no batch"
+            state.apply(answer, batch)
+    state.check()
+    with Connection(service.port) as connection:
+        state.check_served(connection)
