@@ -100,7 +100,7 @@ def test_a_refused_symbol_is_not_remembered_at_length() -> None:
     try:
         for number in range(1000):
             body = b'{"symbol":"%06d%b","values":[1]}' % (number, b"x" * 100_000)
-            assert isinstance(read_batch(body, MAX_BATCH), Problem)
+            assert isinstance(read_json(body, "", MAX_BATCH), Problem)
         del body
         kept, _ = tracemalloc.get_traced_memory()
     finally:
