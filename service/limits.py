@@ -15,15 +15,20 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from sanic.exceptions import RequestTimeout
+from sanic.exceptions import RequestTimeout, SanicException, ServiceUnavailable
 from sanic.http.constants import Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
 
+from .budget import Budget
+from .machine import give_back_memory
 from .problems import Problem
 from .whole import WholeHttp
 
 SWEEP_SECONDS: Final = 0.5
 """How late a deadline may be noticed."""
+
+FREE_BYTES: Final = 16 * 1024
+"""What of a request may arrive before it is counted: all but large batches, and a thousand of these are 16 MiB."""
 
 _PROBLEM: Final = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "There are as many connections as this worker serves.").body()
 SATURATED: Final = (
@@ -41,11 +46,13 @@ class Limits:
         connections: served at once; one more is refused.
         request_seconds: from the first byte of a request to its last, and for its answer to be taken.
         idle_seconds: between two requests.
+        request_bytes: that all unfinished requests of the worker may hold together.
     """
 
     connections: int
     request_seconds: float
     idle_seconds: float
+    request_bytes: int
 
 
 class Sweeper:
@@ -53,27 +60,52 @@ class Sweeper:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.budget = Budget(limits.request_bytes)
         self.connections: AbstractSet[LimitedProtocol] = frozenset()
+        self._swollen = False
 
     def start(self) -> None:
         """Sweep now and every half second from now on; call it from the event loop."""
         now = time.monotonic()
         for connection in list(self.connections):
             connection.sweep(now)
+        self._give_back()
         asyncio.get_running_loop().call_later(SWEEP_SECONDS, self.start)
+
+    def _give_back(self) -> None:
+        """Once a flood of large requests is over, return its memory to the system, which the allocator would keep."""
+        if self.budget.total > self.budget.most // 4:
+            self.budget.recount()
+            self._swollen = True
+        elif self._swollen:
+            self._swollen = False
+            give_back_memory()
 
 
 class LimitedProtocol(HttpProtocol):
     """A connection that can be swept. Finds its ``Sweeper`` in ``app.ctx.sweeper``."""
 
     HTTP_CLASS = WholeHttp
-    __slots__ = ("_began", "_gave_up", "_limits", "_refused", "_request", "_stuck_since", "_swept")
+    __slots__ = (
+        "_arrived",
+        "_began",
+        "_budget",
+        "_counted",
+        "_gave_up",
+        "_limits",
+        "_refused",
+        "_request",
+        "_stuck_since",
+        "_swept",
+    )
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - handed on
         super().__init__(**options)
         self._limits: Limits = self.app.ctx.sweeper.limits
+        self._budget: Budget = self.app.ctx.sweeper.budget
         self._http = None
-        self._refused = self._gave_up = False
+        self._refused = self._gave_up = self._counted = False
+        self._arrived = 0
         self._request: object = None
         self._began = self._swept = time.monotonic()
         self._stuck_since: float | None = None
@@ -91,15 +123,38 @@ class LimitedProtocol(HttpProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of a connection that was served."""
         if not self._refused:
+            self._budget.forget(self)
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take note of when a request begins."""
-        if self._refused:
+        """Take note of when a request begins, and of what it holds if that is much."""
+        if self._refused or self._gave_up:
             return
         if self._is_idle():
             self._began = time.monotonic()
+            self._arrived = len(self.recv_buffer)
+            if self._counted:
+                self._budget.forget(self)
+                self._counted = False
         super().data_received(data)
+        self._arrived += len(data)
+        if self._arrived > FREE_BYTES:
+            self._counted = True
+            self._budget.note(self)
+
+    def held(self) -> int:
+        """Bytes of unfinished requests that the connection holds."""
+        http = self._http
+        body = 0 if http is None else (http.request_bytes or 0) - (http.request_bytes_left or 0)
+        return len(self.recv_buffer) + body
+
+    def give_way(self) -> None:
+        """Let go of what was received, and answer 503 if no answer was begun."""
+        if self._stuck_since is None and self._http is not None:
+            self._give_up(ServiceUnavailable(headers={"retry-after": "1"}))
+        else:
+            self.abort()
+        self.recv_buffer.clear()
 
     def pause_writing(self) -> None:
         """The client does not take its answer."""
@@ -125,7 +180,9 @@ class LimitedProtocol(HttpProtocol):
         if self._http is None:
             return
         late = now - self._limits.request_seconds
-        if self._stuck_since is not None:
+        if self._gave_up:
+            self.abort()
+        elif self._stuck_since is not None:
             if self._stuck_since < late:
                 self.abort()
         elif self._is_idle():
@@ -137,7 +194,7 @@ class LimitedProtocol(HttpProtocol):
                 self._request = self._http.request
                 self._began = max(self._began, self._swept)
             if self._began < late:
-                self._give_up()
+                self._give_up(RequestTimeout())
         self._swept = now
 
     def _is_idle(self) -> bool:
@@ -145,12 +202,12 @@ class LimitedProtocol(HttpProtocol):
         http = self._http
         return http is None or (http.stage is Stage.IDLE and not http.request_body)
 
-    def _give_up(self) -> None:
-        """Answer 408 if no answer was begun, and close; if that was tried, close without a word."""
-        if self._gave_up or self._http.stage not in {Stage.REQUEST, Stage.HANDLER}:
+    def _give_up(self, reason: SanicException) -> None:
+        """Answer with the reason if no answer was begun, and close; the next sweep does so if the client does not."""
+        if self._http.stage not in {Stage.REQUEST, Stage.HANDLER}:
             self.abort()
             return
         self._gave_up = True
-        self._http.exception = RequestTimeout()
+        self._http.exception = reason
         if self._task is not None:
             self._task.cancel()

@@ -82,6 +82,13 @@ def unmap_library_pages() -> None:
             libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_DONTNEED)
 
 
+def give_back_memory() -> None:
+    """Return to the system what the allocator keeps of memory that was freed. Some ms; not every C library can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
 CREDIT_BYTES: Final = 16 * 1024 * 1024
 """What may be taken between two looks at the machine: some 140 batches of 10,000, so a look costs a batch < 1 µs."""
 

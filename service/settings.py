@@ -33,6 +33,7 @@ class Settings:
     preallocate: bool = False
     memory_reserve: int = 512
     max_connections: int = 1000
+    request_memory: int = 64
     request_seconds: float = 10.0
     idle_seconds: float = 75.0
     stop_seconds: float = 10.0
@@ -50,7 +51,7 @@ class Settings:
     @property
     def limits(self) -> Limits:
         """What a client may take of a worker."""
-        return Limits(self.max_connections, self.request_seconds, self.idle_seconds)
+        return Limits(self.max_connections, self.request_seconds, self.idle_seconds, self.request_memory * MEBIBYTE)
 
     @property
     def reserve_bytes(self) -> int:
@@ -75,6 +76,11 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         ("preallocate", bool, "Touch all memory at the start, so that no batch waits for a page."),
         ("memory-reserve", click.IntRange(0), "MiB of the machine to leave free: new memory is refused below that."),
         ("max-connections", click.IntRange(1), "Connections that a worker serves at once; one more is refused."),
+        (
+            "request-memory",
+            click.IntRange(1),
+            "MiB that unfinished requests of a worker may hold in all; the oldest is refused beyond.",
+        ),
         (
             "request-seconds",
             click.FloatRange(0.1),

@@ -10,6 +10,7 @@ from typing import Final
 
 from sanic.exceptions import BadRequest
 from sanic.http.http1 import Http
+from sanic.server.protocols.http_protocol import HttpProtocol
 
 DIGITS: Final = {10: re.compile("[0-9]{1,18}"), 16: re.compile("[0-9a-fA-F]{1,15}")}
 """Numbers as the grammar has them. int() also takes digits of other scripts, white space, and 0x in front."""
@@ -25,6 +26,16 @@ character anywhere, and no value begins with what is white space only beyond ASC
 
 class StrictHttp(Http):
     """HTTP/1.1, with the exceptions to its grammar taken back."""
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        super().__init__(protocol)
+        self.request = None  # type: ignore[assignment]  # Sanic sets it before it reads it, but does not declare it
+
+    def init_for_request(self) -> None:
+        """Be ready for the next request, and let go of the last one's body, to which Sanic holds on until then."""
+        if self.request is not None:
+            self.request.body = b""
+        super().init_for_request()
 
     async def http1_request_header(self) -> None:
         """Read the head of a request.
