@@ -2,7 +2,8 @@
 
 A receipt says where its batch went: ``count − added`` prices into the symbol's stream. So the ledger can put the
 batches of several producers into the order in which the service took them, and can tell whether a batch whose answer
-was lost has been taken all the same: the next receipt leaves room for it, or does not.
+was lost has been taken all the same: the next receipt leaves room for it, or does not. Room that no such batch fills
+exactly is a mistake: a batch was taken in part, or twice, or prices came from nowhere.
 
 An answer to a poll must be that of some batch boundary between request and response: at least what had been
 acknowledged when the poll was sent, at most all that had been sent when the answer came. Where requests of one symbol
@@ -13,13 +14,24 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NamedTuple
+from itertools import chain, combinations
+from typing import Final, NamedTuple
 
 from .oracle import History, mismatches
 from .prices import Prices
 from .wire import Receipt, Statistics, read_receipt, read_statistics
+
+CUT: Final = 0
+"""Instead of a status: the connection broke. The service has taken the batch by then, or never will."""
+
+GIVEN_UP: Final = -1
+"""Instead of a status: the answer did not come in time. The service may still take the batch."""
+
+MOST_LOST: Final = 8
+"""Lost batches that are tried together to explain a gap; more in a row mean a service that is gone."""
 
 
 class Poll(NamedTuple):
@@ -63,6 +75,28 @@ class Tally:
     wrong: int = 0
 
 
+class Ending(NamedTuple):
+    """What a symbol must hold in the end: all prices ever added, and the statistics of each window, if known."""
+
+    symbol: str
+    total: int
+    windows: dict[int, Statistics | None]
+
+
+class _Lost(NamedTuple):
+    """A batch whose answer was lost.
+
+    Args:
+        prices: of it.
+        sent: batches of the symbol that had been sent when it was lost.
+        decided: whether it was taken or not by then; otherwise it may still be.
+    """
+
+    prices: Prices
+    sent: int
+    decided: bool
+
+
 class _Waiting(NamedTuple):
     """A batch that was taken at a place which the history has not reached yet."""
 
@@ -88,7 +122,7 @@ class Ledger:
         self._history = History(start, capacity) if start is not None else None
         self._boundaries = [start] if start is not None else []
         self._open: dict[int, Prices] = {}  # sent or about to be, not answered
-        self._lost: dict[int, Prices] = {}  # given up: nobody knows whether they were taken
+        self._lost: dict[int, _Lost] = {}  # nobody knows whether they were taken
         self._waiting: dict[int, _Waiting] = {}  # acknowledged, by position
         self._settled = -1  # the newest batch whose place is known
         self._sizes = [0]  # cumulative, by batch
@@ -106,7 +140,14 @@ class Ledger:
         self._sizes.append(self._sizes[-1] + len(prices))
 
     def ended(self, seq: int, sent: int, status: int, body: bytes) -> None:
-        """Batch ``seq`` was answered, or given up with status 0, after ``sent`` batches had been sent. O(its size)."""
+        """Batch ``seq`` was answered, or lost, after ``sent`` batches had been sent. O(its size).
+
+        Args:
+            seq: of the batch.
+            sent: batches of this symbol that had been sent by then.
+            status: of the answer; ``CUT`` or ``GIVEN_UP`` if there is none.
+            body: of the answer.
+        """
         prices = self._open.pop(seq)
         floor = self._floors[-1]
         if status == HTTPStatus.OK:
@@ -115,8 +156,8 @@ class Ledger:
                 self._wrong_receipt(seq, prices, body, "")
             else:
                 floor = max(floor, self._acknowledged(receipt, _Waiting(seq, prices, sent), body))
-        elif status == 0:
-            self._lost[seq] = prices
+        elif status in {CUT, GIVEN_UP}:
+            self._lost[seq] = _Lost(prices, sent, status == CUT)
         self._floors.append(floor)
         self._settle()
         self._judge_parked()
@@ -130,6 +171,14 @@ class Ledger:
         """No more events will come: what is parked still cannot be checked."""
         self.tally.unchecked += len(self._parked)
         self._parked.clear()
+
+    def ending(self, windows: Iterable[int]) -> Ending | None:
+        """What the symbol must hold now; nothing if a batch is in doubt."""
+        history = self._history
+        if history is None or self._waiting or self._lost:
+            return None
+        known = {k: history.statistics(history.count, k) for k in windows} if history.count else {}
+        return Ending(self.symbol, history.count, known)
 
     def _acknowledged(self, receipt: Receipt, batch: _Waiting, body: bytes) -> int:
         """Note where a batch went; what is acknowledged now."""
@@ -169,29 +218,37 @@ class Ledger:
     def _fill_gap(self, start: int) -> None:
         """Explain the prices before ``start`` by batches whose answers were lost; failing that, start a new history."""
         if self._history is not None:
-            gap = start - self._history.count
-            for taken in [[seq] for seq in self._lost] + [sorted(self._lost)]:
-                if taken and sum(len(self._lost[seq]) for seq in taken) == gap:
-                    for seq in taken:
-                        self._put(_Waiting(seq, self._lost.pop(seq), 0))
-                    return
-            self._unexplained(start)
+            fitting = self._lost_that_make(start - self._history.count)
+            if len(fitting) == 1 and self._in_order(fitting[0]):
+                for seq in fitting[0]:
+                    self._put(_Waiting(seq, self._lost.pop(seq).prices, 0))
+                return
+            if not fitting:
+                self._unexplained(start, self._history.count)
         self._history = History(start, self._capacity)
         self._boundaries = [start]
 
-    def _unexplained(self, start: int) -> None:
-        """Prices that this run did not send are in the symbol. With lost answers about, that is no mistake."""
-        history = self._history
-        if history is None or self._lost:
-            return
+    def _lost_that_make(self, size: int) -> list[tuple[int, ...]]:
+        """Every choice of lost batches that hold so many prices together."""
+        lost = sorted(self._lost)[-MOST_LOST:]
+        choices = chain.from_iterable(combinations(lost, number) for number in range(1, len(lost) + 1))
+        return [choice for choice in choices if sum(len(self._lost[seq].prices) for seq in choice) == size]
+
+    def _in_order(self, choice: tuple[int, ...]) -> bool:
+        """Whether each of these was decided before the next one was sent."""
+        before = [self._lost[seq] for seq in choice[:-1]]
+        return all(lost.decided and lost.sent <= seq for lost, seq in zip(before, choice[1:], strict=True))
+
+    def _unexplained(self, start: int, known: int) -> None:
+        """Prices that this run did not send are in the symbol."""
         self.tally.wrong += 1
         batch = self._waiting[start]
         self.mistakes.append(
             Mistake(
                 request=f"POST /add_batch/ (batch {batch.seq} of {self.symbol}, {len(batch.prices)} prices)",
-                count=history.count,
+                count=known,
                 batches=self.batches,
-                expected=f"a count of {history.count + len(batch.prices)}",
+                expected=f"a count of {known + len(batch.prices)}",
                 got=f"a count of {start + len(batch.prices)}",
                 wrong=("count",),
             )
@@ -204,6 +261,8 @@ class Ledger:
         history.append(batch.prices)
         self._boundaries.append(history.count)
         self._settled = max(self._settled, batch.seq)
+        for seq in [seq for seq, lost in self._lost.items() if lost.decided and lost.sent <= batch.seq]:
+            del self._lost[seq]  # it was not taken: this one was sent later and stands where it would
 
     def _judge_parked(self) -> None:
         while self._parked and self._decidable(self._parked[0]):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from .ledger import Mistake
+from .ledger import Ending, Mistake
 from .plan import Plan
 from .recorder import Latencies
 from .wire import HEAD_BYTES, PRICE_BYTES
@@ -69,7 +69,7 @@ class Made(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """Sender to clerk: a batch was answered, or given up with status 0. Its slot is free."""
+    """Sender to clerk: a batch was answered, or lost, as ``Ledger.ended`` has it. Its slot is free."""
 
     symbol: int
     seq: int
@@ -131,4 +131,5 @@ class ClerkState:
     backlog: int
     cpu: float
     mistakes: list[tuple[int, Mistake]] = field(default_factory=list)
+    endings: list[Ending | None] = field(default_factory=list)
     final: bool = False

@@ -7,7 +7,7 @@ from enum import IntEnum
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from .ledger import Mistake
+from .ledger import Ending, Mistake
 from .messages import ENDPOINTS, STATS, ClerkState, Second, SenderState
 from .plan import Plan
 from .recorder import Histogram
@@ -134,6 +134,11 @@ class Outcome:
     def mistakes(self) -> list[tuple[int, Mistake]]:
         """The first wrong answers of each clerk, with the places of their symbols."""
         return [mistake for clerk in self.clerks.values() for mistake in clerk.mistakes]
+
+    @property
+    def endings(self) -> list[Ending | None]:
+        """What each symbol must hold in the end, nothing for one whose last batch is in doubt."""
+        return [ending for clerk in self.clerks.values() for ending in clerk.endings]
 
     @property
     def failed(self) -> int:

@@ -18,6 +18,7 @@ from typing import Final
 
 from .client import Connection, ProtocolError
 from .lane import Lane
+from .ledger import CUT, GIVEN_UP
 from .messages import BATCH, STATS, Ended, Made, Polled, SenderState, Share
 from .plan import Plan
 from .schedule import NEVER, SECOND, Pace, choose
@@ -121,7 +122,7 @@ class Sender:
         self._parent.send(self._tally.take())
         now = time.monotonic_ns()
         for lane in list(self._flying.values()):
-            self._failed(lane, "no answer before the end", now)
+            self._failed(lane, "no answer before the end", now, GIVEN_UP)
         self._farewell()
         elapsed = (now - self._measure) / SECOND
         self._parent.send(
@@ -260,7 +261,7 @@ class Sender:
             self._scan = now + SECOND // 10
             oldest = now - int(self._plan.timeout * SECOND)
             for lane in [lane for lane in self._flying.values() if lane.sent < oldest]:
-                self._failed(lane, f"no answer within {self._plan.timeout:g} s", now)
+                self._failed(lane, f"no answer within {self._plan.timeout:g} s", now, GIVEN_UP)
         if self._measure + (self._tally.second + 1) * SECOND <= now < self._end:
             self._parent.send(self._tally.take())  # what comes after the end belongs to the last second
         while self._closed and self._closed[0] <= now:
@@ -350,13 +351,13 @@ class Sender:
             self._release(connection)
         self._next(lane)
 
-    def _failed(self, lane: Lane, reason: str, now: int) -> None:
+    def _failed(self, lane: Lane, reason: str, now: int, status: int = CUT) -> None:
         """Give a request up: the connection broke, or the time is over."""
         connection = lane.connection
         if connection is None:
             return
         self._tally.failed(reason)
-        self._ended_with(lane, 0, b"")
+        self._ended_with(lane, status, b"")
         del self._flying[connection.fileno]
         lane.arrive(now, self._stood_still)
         self._refused = True
@@ -366,11 +367,11 @@ class Sender:
     def _ended_with(self, lane: Lane, status: int, body: bytes) -> None:
         """Count an answer, or the lack of one, and note it for the clerk."""
         symbol = lane.symbol
-        self._tally.ended(lane.kind, status, lane.prices if lane.kind == BATCH else 0)
+        self._tally.ended(lane.kind, max(0, status), lane.prices if lane.kind == BATCH else 0)
         if lane.kind == BATCH:
             self._ended[symbol] += 1
             self._events.append(Ended(symbol, lane.seq, self._sent[symbol], status, body))
-        elif self._plan.verify and status:
+        elif self._plan.verify and status > 0:
             self._events.append(Polled(symbol, lane.seq, lane.ended, self._sent[symbol], status, body))
 
     # -- connections

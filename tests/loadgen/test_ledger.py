@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import orjson
 
-from loadgen.ledger import Ledger, Poll, Tally
+from loadgen.ledger import CUT, GIVEN_UP, Ledger, Poll, Tally
 from loadgen.prices import Prices
 from tests.loadgen.servers import statistics
 
@@ -105,7 +105,7 @@ def test_a_lost_answer_is_settled_by_the_next_receipt() -> None:
         ledger.ended(2, 3, 200, receipt(20, 20 * len(held) + 20))
         ledger.answered(poll(3, 3, *held, C))
         ledger.close()
-        assert (ledger.tally.right, ledger.tally.wrong) == ((2, 0) if taken else (1, 0))
+        assert ledger.tally == Tally(right=2)
 
 
 def test_a_lost_answer_that_is_never_settled_leaves_polls_unchecked() -> None:
@@ -116,6 +116,65 @@ def test_a_lost_answer_that_is_never_settled_leaves_polls_unchecked() -> None:
     ledger.answered(poll(2, 2, A))
     ledger.close()
     assert ledger.tally == Tally(unchecked=1)
+
+
+def test_a_lost_batch_is_taken_whole_or_not_at_all() -> None:
+    """A count that leaves room for half of a lost batch, or for two of it, is a mistake."""
+    for room in (10, 40):
+        ledger = ledger_of(A, B, C)
+        ledger.ended(0, 1, 200, receipt(20, 20))
+        ledger.ended(1, 2, CUT, b"")
+        ledger.ended(2, 3, 200, receipt(20, 20 + room + 20))
+        assert ledger.tally == Tally(wrong=1)
+
+
+def test_a_batch_that_was_not_taken_cannot_come_later() -> None:
+    """Once a batch that was sent after the cut stands where the lost one would, room for the lost one is a mistake."""
+    ledger = ledger_of(A, B, C)
+    ledger.ended(0, 1, CUT, b"")
+    ledger.ended(1, 2, 200, receipt(20, 20))
+    ledger.ended(2, 3, 200, receipt(20, 60))
+    assert ledger.tally == Tally(wrong=1)
+
+
+def test_a_batch_that_was_given_up_may_come_later() -> None:
+    """The service may take a request long after its client has lost patience."""
+    ledger = ledger_of(A, B, C)
+    ledger.ended(0, 1, GIVEN_UP, b"")
+    ledger.ended(1, 2, 200, receipt(20, 20))
+    ledger.ended(2, 3, 200, receipt(20, 60))
+    assert ledger.tally == Tally()
+
+
+def test_several_lost_batches_are_told_apart_by_their_sizes() -> None:
+    """Of batches that were cut in a row, those that fill the room were taken; where more choices do, nobody knows."""
+    sizes = batch(4, 7), batch(5, 11), batch(6, 13)
+    ledger = ledger_of(*sizes, C)
+    for seq in range(3):
+        ledger.ended(seq, seq + 1, CUT, b"")
+    ledger.ended(3, 4, 200, receipt(20, 7 + 13 + 20))
+    ledger.answered(poll(4, 4, sizes[0], sizes[2], C))
+    assert ledger.tally == Tally(right=1)
+    ledger = ledger_of(A, B, C)
+    ledger.ended(0, 1, CUT, b"")
+    ledger.ended(1, 2, CUT, b"")
+    ledger.ended(2, 3, 200, receipt(20, 40))
+    ledger.answered(poll(3, 3, B, C))
+    ledger.answered(poll(3, 3, C, k=1))
+    assert ledger.tally == Tally(right=1, unchecked=1)
+
+
+def test_what_must_be_there_in_the_end_is_known_unless_a_batch_is_in_doubt() -> None:
+    """The ending is that of all batches that were taken; with the last one in doubt there is none."""
+    ledger = ledger_of(A, B)
+    ledger.ended(0, 1, 200, receipt(20, 20))
+    ending = ledger.ending([1])
+    assert ending is not None
+    assert (ending.symbol, ending.total) == ("A", 20)
+    (last,) = [statistics.last for statistics in ending.windows.values() if statistics is not None]
+    assert last == A[-1]
+    ledger.ended(1, 2, CUT, b"")
+    assert ledger.ending([1]) is None
 
 
 def test_a_refused_batch_was_not_taken() -> None:
