@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help serve load test fuzz setup check audit format bench-core bench-workers lock clean
+.PHONY: help serve load test fuzz soak setup check audit format bench-core bench-workers bench-abuse lock clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -42,6 +42,13 @@ bench-core: $(VENV)/.runtime  ## time append, roll-up and fold beside numpy
 
 bench-workers: $(VENV)/.runtime  ## compare one worker with two, time the replacement of a killed one
 	@$(BIN)/python -m loadgen.bench.workers $(ARGS)
+
+bench-abuse: $(VENV)/.loadgen  ## time a normal client beside idle sockets, slow-loris and the like
+	@$(BIN)/python -m loadgen.bench.abuse $(ARGS)
+
+MINUTES ?= 10
+soak: $(VENV)/.loadgen  ## load, kills and abusive clients together: make soak MINUTES=10
+	@$(BIN)/python -m loadgen soak --minutes $(MINUTES) $(ARGS)
 
 lock: pyproject.toml  ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --upgrade \

@@ -20,6 +20,7 @@ from .replay import replay_plan
 from .reproduce import reproduce
 from .run import ServiceError, UsageError, execute
 from .slo import Slo, read_slo
+from .soak import soak, summary
 from .view import View
 
 GIBIBYTE: Final = 1 << 30
@@ -250,6 +251,26 @@ def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as a
     click.echo(f"WRONG     {mistake.request} with {mistake.count:,} prices ({', '.join(mistake.wrong)})")
     click.echo(f"expected  {mistake.expected}\ngot       {mistake.got}")
     sys.exit(Exit.WRONG)
+
+
+@main.command(name="soak", short_help="Load, kills and abusive clients together, for as long as you like.")
+@click.option("--minutes", type=click.FloatRange(0.05), default=10.0, show_default=True, help="How long.")
+@seed_option
+def soak_command(minutes: float, seed: int) -> None:
+    """Start a service and load it while workers are killed and clients misbehave; then see what is left.
+
+    Exit code 0 if no answer was wrong, no acknowledged price is lost, nothing failed but what a kill cut, and the
+    service has given back what it took; 3 if not.
+    """
+    console = Console(highlight=False)
+    try:
+        with View(console) as view:
+            result = soak(minutes * 60, seed, view)
+    except (RuntimeError, ServiceError) as error:
+        click.echo(f"loadgen: {error}", err=True)
+        sys.exit(Exit.FAILED)
+    click.echo(summary(result))
+    sys.exit(Exit.WRONG if result.violations else Exit.WELL)
 
 
 def show(plan: Plan, slos: tuple[Slo, ...], json_path: str | None, csv_path: str | None, plot: str | None) -> Exit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -167,13 +167,13 @@ class Crowd:
     Args:
         target: whom.
         random: where the scripts' choices come from.
-        opened: connections so far.
+        opened: connections so far, by kind.
         ended: of these, those that the service has closed, or that could not be made.
     """
 
     target: Target
     random: Random
-    opened: int = 0
+    opened: Counter[str] = field(default_factory=Counter)
     ended: int = 0
     _turns: dict[str, deque[tuple[float, _Player]]] = field(default_factory=dict)  # by kind: those of one keep in line
 
@@ -218,7 +218,7 @@ class Crowd:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         with suppress(BlockingIOError):
             connection.connect(self.target)
-        self.opened += 1
+        self.opened[abuse.name] += 1
         return _Player(abuse, abuse.script(self.target, self.random), connection)
 
     def _turn(self, player: _Player) -> _Player:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import IntEnum
 from http import HTTPStatus
@@ -144,6 +145,14 @@ class Outcome:
     def failed(self) -> int:
         """Requests that failed."""
         return sum(endpoint.failed(name) for name, endpoint in self.endpoints.items())
+
+    @property
+    def failures(self) -> Counter[str]:
+        """Requests that got no answer, by reason."""
+        reasons: Counter[str] = Counter()
+        for sender in self.senders:
+            reasons.update(sender.failures)
+        return reasons
 
     @property
     def lost(self) -> str | None:

@@ -101,11 +101,7 @@ def statuses(outcome: Outcome) -> str:
         counts = [f"{count:,} × {status or 'none'}" for status, count in sorted(endpoint.statuses.items())]
         if counts:
             parts.append(f"{name} {', '.join(counts)}")
-    reasons: dict[str, int] = {}
-    for sender in outcome.senders:
-        for reason, count in sender.failures.items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    parts += [f"{count:,} × {reason!r}" for reason, count in reasons.items()]
+    parts += [f"{count:,} × {reason!r}" for reason, count in outcome.failures.items()]
     return "; ".join(parts) or "no request was answered"
 
 

@@ -45,6 +45,9 @@ or the machine is too busy to measure anything on."""
 RETRY_NANOSECONDS: Final = 50_000_000
 """Before a connection that broke is opened again: a service that is gone must not cost a processor."""
 
+NO_ANSWER: Final = "no answer"
+"""How the reason begins for which a request is given up whose connection still stands."""
+
 GONE_SECONDS: Final = 3
 """Without any answer, and with connections refused, the service counts as gone."""
 
@@ -122,7 +125,7 @@ class Sender:
         self._parent.send(self._tally.take())
         now = time.monotonic_ns()
         for lane in list(self._flying.values()):
-            self._failed(lane, "no answer before the end", now, GIVEN_UP)
+            self._failed(lane, f"{NO_ANSWER} before the end", now, GIVEN_UP)
         self._farewell()
         elapsed = (now - self._measure) / SECOND
         self._parent.send(
@@ -261,7 +264,7 @@ class Sender:
             self._scan = now + SECOND // 10
             oldest = now - int(self._plan.timeout * SECOND)
             for lane in [lane for lane in self._flying.values() if lane.sent < oldest]:
-                self._failed(lane, f"no answer within {self._plan.timeout:g} s", now, GIVEN_UP)
+                self._failed(lane, f"{NO_ANSWER} within {self._plan.timeout:g} s", now, GIVEN_UP)
         if self._measure + (self._tally.second + 1) * SECOND <= now < self._end:
             self._parent.send(self._tally.take())  # what comes after the end belongs to the last second
         while self._closed and self._closed[0] <= now:

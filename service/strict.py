@@ -6,6 +6,7 @@ What two parsers read differently is how requests are smuggled past the first on
 from __future__ import annotations
 
 import re
+from asyncio import sleep
 from typing import Final
 
 from sanic.exceptions import BadRequest
@@ -27,6 +28,8 @@ character anywhere, and no value begins with what is white space only beyond ASC
 class StrictHttp(Http):
     """HTTP/1.1, with the exceptions to its grammar taken back."""
 
+    __slots__ = ("_pipelined",)
+
     def __init__(self, protocol: HttpProtocol) -> None:
         super().__init__(protocol)
         self.request = None  # type: ignore[assignment]  # Sanic sets it before it reads it, but does not declare it
@@ -35,14 +38,17 @@ class StrictHttp(Http):
         """Be ready for the next request, and let go of the last one's body, to which Sanic holds on until then."""
         if self.request is not None:
             self.request.body = b""
+        self._pipelined = bool(self.recv_buffer)
         super().init_for_request()
 
     async def http1_request_header(self) -> None:
-        """Read the head of a request.
+        """Read the head of a request; if it came along with the last one, let other connections have their turn first.
 
         Raises:
             BadRequest: it is not well-formed.
         """
+        if self._pipelined:  # thousands may wait in the buffer, and without this are served in one go
+            await sleep(0)
         await super().http1_request_header()
         if not HEAD.fullmatch(self.request.head):
             self.keep_alive = False
