@@ -78,7 +78,7 @@ class Launched:
         found = []
         for worker in self.workers() or [self._process.pid]:
             with suppress(OSError):
-                found.append(_footprint(worker))
+                found.append(footprint(worker))
         return found
 
     def stop(self) -> int | None:
@@ -118,7 +118,12 @@ def _state(pid: int) -> str:
         return "X"
 
 
-def _footprint(pid: int) -> Footprint:
+def footprint(pid: int) -> Footprint:
+    """What a process has taken.
+
+    Raises:
+        OSError: there is no such process.
+    """
     names = []
     for entry in (PROC / f"{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
