@@ -78,6 +78,7 @@ class Plan:
         append: accept symbols that hold prices already.
         oracle_bytes: memory for the prices that the oracle keeps, over all symbols.
         timeout: seconds after which a request is given up.
+        gone: seconds without any answer, with connections broken, after which the service counts as gone.
         once: prices from a file end with its last, instead of starting over.
         windows: the k that dashboards ask for, in turn.
     """
@@ -100,6 +101,7 @@ class Plan:
     append: bool = False
     oracle_bytes: int = 2 << 30
     timeout: float = 10.0
+    gone: float = 3.0
     once: bool = False
     windows: tuple[int, ...] = WINDOWS
 

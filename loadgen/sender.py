@@ -48,9 +48,6 @@ RETRY_NANOSECONDS: Final = 50_000_000
 NO_ANSWER: Final = "no answer"
 """How the reason begins for which a request is given up whose connection still stands."""
 
-GONE_SECONDS: Final = 3
-"""Without any answer, and with connections refused, the service counts as gone."""
-
 TIMER_SLACK: Final = Path("/proc/self/timerslack_ns")
 """How late the kernel may wake this process: 50 µs by default, which would be in every open-model latency."""
 
@@ -184,8 +181,8 @@ class Sender:
     def _going(self) -> bool:
         """Whether there is more to do; decides, too, that the service is gone."""
         now = time.monotonic_ns()
-        if self._refused and now - self._answered > GONE_SECONDS * SECOND:
-            self._lost = f"the service has not answered for {GONE_SECONDS} s"
+        if self._refused and now - self._answered > self._plan.gone * SECOND:
+            self._lost = f"the service has not answered for {self._plan.gone:g} s"
             return False
         if now < self._end and not self._stop[0] and not self._exhausted():
             return True

@@ -42,6 +42,9 @@ POLL_RATE: Final = Rate(70.0)
 ORACLE_BYTES: Final = SYMBOLS * 10 * 10**MAX_K * 8
 """Ten windows of the longest kind for each symbol: answers are judged a little later than they come."""
 
+PATIENCE_SECONDS: Final = 30.0
+"""For an answer, on a machine that may be busy with others and while a worker stands still."""
+
 CALM_SECONDS: Final = 2.0
 """Without trouble at the end, so that every symbol's last batch is acknowledged."""
 
@@ -129,6 +132,8 @@ def soak(
             poll_rate=POLL_RATE,
             seconds=seconds,
             oracle_bytes=ORACLE_BYTES,
+            timeout=PATIENCE_SECONDS,
+            gone=PATIENCE_SECONDS,
             windows=tuple(range(1, MAX_K + 1)),
         )
         look = _Look(service, watcher)

@@ -17,7 +17,7 @@ from typing import Final
 from .abuse import KINDS, Crowd
 from .launch import Launched
 
-REPLACED_SECONDS: Final = 5.0
+REPLACED_SECONDS: Final = 10.0
 """A killed worker is replaced within a fraction of a second; the rest is slack for a busy machine."""
 
 STOPPED_SECONDS: Final = 3.0
