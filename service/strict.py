@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from asyncio import sleep
+from functools import lru_cache
 from typing import Final
 
 from sanic.exceptions import BadRequest
@@ -23,6 +24,24 @@ HEAD: Final = re.compile(
 )
 """Request line and headers as the grammar has them: no header is folded, no white space before a colon, no control
 character anywhere, and no value begins with what is white space only beyond ASCII, which the framework would strip."""
+
+
+BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
+"""The end of a line for many a client, but not for HTTP/1.1."""
+
+HEAD_END: Final = b"\r\n\r\n"
+
+HOST: Final = re.compile(
+    r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9._~:-]+)\])"
+    r"(?::[0-9]*)?[ \t]*"
+)
+"""A name or an address, and perhaps a port: RFC 3986, section 3.2. It may be empty."""
+
+
+@lru_cache(maxsize=64)
+def is_host(value: str) -> bool:
+    """Whether a Host header may say this. Remembered, since clients repeat themselves."""
+    return HOST.fullmatch(value) is not None
 
 
 class StrictHttp(Http):
@@ -49,10 +68,30 @@ class StrictHttp(Http):
         """
         if self._pipelined:  # thousands may wait in the buffer, and without this are served in one go
             await sleep(0)
+        if self.recv_buffer.find(HEAD_END) < 0:
+            await self._receive_head()
         await super().http1_request_header()
-        if not HEAD.fullmatch(self.request.head):
+        request = self.request
+        hosts = request.headers.getall("host", ())
+        # RFC 9112, section 3.2: exactly one; before HTTP/1.1 there was none.
+        named = is_host(hosts[0]) if len(hosts) == 1 else not hosts and request.version == "1.0"
+        if not named or not HEAD.fullmatch(request.head):
             self.keep_alive = False
             raise BadRequest
+
+    async def _receive_head(self) -> None:
+        """Wait until the head is whole, or longer than it may be. O(bytes), however many pieces they come in.
+
+        Raises:
+            BadRequest: its lines end with bare line feeds, so that its end would never come.
+        """
+        received, looked = self.recv_buffer, 0
+        while received.find(HEAD_END, max(0, looked - 3)) < 0 and len(received) < self.HEADER_MAX_SIZE:
+            if BARE_LINE_FEED.search(received, looked):
+                self.keep_alive = False
+                raise BadRequest
+            looked = len(received)
+            await self._receive_more()
 
     async def read(self) -> bytes | None:
         """Read some of a body.

@@ -79,6 +79,35 @@ BAD: dict[str, tuple[bytes, int]] = {
     "carriage return before the method": (b"\r" + HEALTH + b"\r\n", 400),
     "method that is no token": (b"GE(T /health HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "control character in the URL": (b"GET /health?\x01 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "no Host": (b"GET /health HTTP/1.1\r\n\r\n", 400),
+    "two Hosts": (b"GET /health HTTP/1.1\r\nHost: x\r\nhost: x\r\n\r\n", 400),
+    "two Hosts in HTTP/1.0": (b"GET /health HTTP/1.0\r\nHost: x\r\nhost: y\r\n\r\n", 400),
+    "no Host of a batch": (HEAD.replace(b"Host: x\r\n", b"") + b"Content-Length: " + LENGTH + b"\r\n\r\n" + BODY, 400),
+    **{
+        f"Host {host!r}": (b"GET /health HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", 400)
+        for host in (
+            b"a b",
+            b"a/b",
+            b"user@x",
+            b"x:port",
+            b"x:1:2",
+            b"[::1",
+            b"::1",
+            b"x%zz",
+            b"<x>",
+            b"x\xff",
+            b"a, b",
+        )
+    },
+    **{
+        f"bare line feeds: {name}": (head, 400)
+        for name, head in {
+            "GET": b"GET /health HTTP/1.1\nHost: x\n\n",
+            "POST": HEAD.replace(b"\r\n", b"\n") + b"Content-Length: " + LENGTH + b"\n\n" + BODY,
+            "after one good line": b"GET /health HTTP/1.1\r\nHost: x\n\n",
+            "the last of them": b"GET /health HTTP/1.1\r\nHost: x\r\n\n",
+        }.items()
+    },
     "HTTP/2.0": (b"GET /health HTTP/2.0\r\nHost: x\r\n\r\n", 400),
     "garbage": (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
     "no slash": (b"GET health HTTP/1.1\r\nHost: x\r\n\r\n", 400),
@@ -136,6 +165,52 @@ def test_every_framing_of_a_batch_is_served(service: Process, name: str) -> None
         answer = read_to_end(connection)
     assert b"HTTP/1.1 200 OK" in answer
     assert json.loads(answer.rsplit(b"\r\n\r\n", 1)[1]) == {"symbol": "A", "added": 1, "count": before + 1}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /health HTTP/1.0\r\n",
+        *(
+            b"GET /health HTTP/1.1\r\nConnection: close\r\nHost:" + host + b"\r\n"
+            for host in (
+                b" x",
+                b"x",
+                b"",
+                b" example.com:8000 ",
+                b" x:",
+                b" [::1]:80",
+                b" 127.0.0.1",
+                b" a_b%20c",
+                b" [v1.x]",
+            )
+        ),
+    ],
+)
+def test_every_well_formed_host_is_served(service: Process, head: bytes) -> None:
+    """A host may be a name or an address, with a port or without, or empty; only HTTP/1.0 may leave it out."""
+    with closing(connect(service)) as connection:
+        connection.sendall(head + b"\r\n")
+        assert read_to_end(connection).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("piece", [1, 3, 4, 7])
+def test_a_head_that_comes_in_pieces_is_served(service: Process, piece: int) -> None:
+    """Wherever a head is cut into packets, also between CR and LF, it is read as if it had come at once."""
+    head = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with closing(connect(service)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(head), piece):
+            connection.sendall(head[start : start + piece])
+            time.sleep(0.001)  # so that the pieces arrive one by one
+        assert read_to_end(connection).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_bare_line_feeds_are_refused_at_once(service: Process) -> None:
+    """A head that ends its lines with bare line feeds is not waited for until the deadline: it gets 400, not 408."""
+    with closing(connect(service)) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\nHost: x\n")  # not even an empty line at its end
+        assert read_to_end(connection).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("name", BAD)
