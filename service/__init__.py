@@ -8,9 +8,11 @@ Read in this order:
 * ``strict``, ``whole``, ``limits``: the connection: its grammar, reading and writing in one piece, deadlines and caps
 * ``compactor``  the write-behind step, after the answer is on its way
 * ``routes``     one small module a resource
+* ``access``     who may read and who may write
 * ``app``        the parts put together
 * ``worker``     one process that serves
 * ``supervisor`` the parent that starts, replaces and stops the workers
+* ``entrance``   tokens and certificate, loaded once; ``tls``: connections until they are encrypted
 * ``listeners``  their sockets; ``machine``: how much memory is left
 * ``serve``      from settings to a running tenfold; ``__main__``: the command line
 """

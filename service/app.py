@@ -8,6 +8,7 @@ from sanic import Sanic
 
 from aggregation import Symbols
 
+from .access import Guard, unchecked
 from .compactor import Compactor
 from .limits import Sweeper
 from .problems import ProblemHandler
@@ -26,8 +27,11 @@ READ_AHEAD_BYTES = 256 * 1024
 """What is read of a body before reading pauses for the handler: enough for a largest batch at full precision."""
 
 
-def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> AnySanic:
-    """Make the Sanic application that serves these symbols. Its name must be unique in the process."""
+def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold", guard: Guard | None = None) -> AnySanic:
+    """Make the Sanic application that serves these symbols. Its name must be unique in the process.
+
+    With a guard, whoever reads or writes prices needs a token; without one there is no check on the way of a request.
+    """
     app: AnySanic = Sanic(name, error_handler=ProblemHandler(), request_class=WholeRequest, configure_logging=False)
     app.config.ACCESS_LOG = False
     app.config.REQUEST_MAX_SIZE = settings.max_body
@@ -36,11 +40,14 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold") -> A
 
     sweeper = app.ctx.sweeper = Sweeper(settings.limits)
     compactor = Compactor(symbols)
-    app.add_route(add_batch_handler(symbols, compactor), "/add_batch", methods=["POST"], name="add_batch")
-    app.add_route(stats_handler(symbols), "/stats", methods=["GET", "HEAD"], name="stats")
-    app.add_route(windows_handler(symbols), "/stats/all", methods=["GET", "HEAD"], name="windows")
-    app.add_route(list_symbols_handler(symbols), "/symbols", methods=["GET", "HEAD"], name="list_symbols")
-    app.add_route(delete_symbol_handler(symbols), "/symbols/<segment:str>", methods=["DELETE"], name="delete_symbol")
+    reading, writing = (guard.reading, guard.writing) if guard else (unchecked, unchecked)
+    app.add_route(writing(add_batch_handler(symbols, compactor)), "/add_batch", methods=["POST"], name="add_batch")
+    app.add_route(reading(stats_handler(symbols)), "/stats", methods=["GET", "HEAD"], name="stats")
+    app.add_route(reading(windows_handler(symbols)), "/stats/all", methods=["GET", "HEAD"], name="windows")
+    app.add_route(reading(list_symbols_handler(symbols)), "/symbols", methods=["GET", "HEAD"], name="list_symbols")
+    app.add_route(
+        writing(delete_symbol_handler(symbols)), "/symbols/<segment:str>", methods=["DELETE"], name="delete_symbol"
+    )
     app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
 
     @app.before_server_start

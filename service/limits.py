@@ -114,8 +114,9 @@ class LimitedProtocol(HttpProtocol):
         """Serve the connection, or refuse it where there are as many as may be."""
         if len(self.connections) >= self._limits.connections:
             self._refused = True
+            self.transport = transport
             transport.write(SATURATED)
-            transport.close()
+            self.close()
             return
         super().connection_made(transport)
         self.app.ctx.sweeper.connections = self.connections

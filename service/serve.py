@@ -9,10 +9,13 @@ import click
 
 from aggregation import SharedMemory
 
+from .access import TokenFileError
+from .entrance import open_entrance, warn_if_exposed
 from .listeners import listen, url
 from .machine import available_bytes
 from .settings import MEBIBYTE, Settings
 from .supervisor import Supervisor
+from .tls import CertificateError
 
 log = logging.getLogger("tenfold")
 
@@ -24,8 +27,15 @@ def serve(settings: Settings) -> int:
     """Listen and serve until SIGINT or SIGTERM; returns the exit code.
 
     Raises:
-        click.UsageError: the address cannot be listened on, or the memory not be mapped.
+        click.UsageError: the address cannot be listened on, the memory not be mapped, or tokens or certificate not be
+            used.
     """
+    if (settings.cert is None) != (settings.key is None):
+        raise click.UsageError("--cert and --key go together: one was given without the other")
+    try:
+        entrance = open_entrance(settings)
+    except (TokenFileError, CertificateError) as error:
+        raise click.UsageError(str(error)) from error
     try:
         listeners = listen(settings.host, settings.port, settings.workers)
     except OSError as error:
@@ -37,9 +47,11 @@ def serve(settings: Settings) -> int:
         reason = f"cannot map {settings.layout.total_bytes / 1e9:.1f} GB: {error.strerror}; try a smaller --max-k"
         raise click.UsageError(reason) from error
     warn_if_too_much(settings)
+    warn_if_exposed(entrance, listeners[0].getsockname()[0])
     if settings.preallocate:
         preallocate(memory, settings.reserve_bytes)
-    return Supervisor(settings, listeners, memory, lambda: log.info("%s", welcome(settings, url(listeners[0])))).run()
+    address = url(listeners[0], "http" if entrance.tls is None else "https")
+    return Supervisor(settings, listeners, memory, lambda: log.info("%s", welcome(settings, address)), entrance).run()
 
 
 def welcome(settings: Settings, address: str) -> str:

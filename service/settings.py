@@ -37,6 +37,9 @@ class Settings:
     request_seconds: float = 10.0
     idle_seconds: float = 75.0
     stop_seconds: float = 10.0
+    token_file: str | None = None
+    cert: str | None = None
+    key: str | None = None
 
     @property
     def geometry(self) -> Geometry:
@@ -88,6 +91,9 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         ),
         ("idle-seconds", click.FloatRange(0.1), "How long a connection may be idle between requests."),
         ("stop-seconds", click.FloatRange(0.1), "How long requests in flight may take to finish at a stop."),
+        ("token-file", str, 'Who may come in: lines "read TOKEN" and "write TOKEN". Without it, everybody.'),
+        ("cert", str, "Serve HTTPS with this certificate and its chain, a PEM file; needs --key."),
+        ("key", str, "The certificate's private key, a PEM file that is not encrypted."),
     ]
     for name, kind, text in reversed(declared):
         default = getattr(Settings, name.replace("-", "_"))

@@ -22,6 +22,7 @@ from typing import Final
 
 from aggregation import SharedMemory
 
+from .entrance import Entrance
 from .machine import unmap_library_pages
 from .settings import Settings
 from .worker import die_with_parent, work
@@ -58,6 +59,7 @@ class Supervisor:
         listeners: one bound and listening socket for each worker.
         memory: what the workers share.
         announce: called once, when all workers serve.
+        entrance: handed to the workers.
     """
 
     def __init__(
@@ -66,10 +68,12 @@ class Supervisor:
         listeners: list[socket.socket],
         memory: SharedMemory,
         announce: Callable[[], None],
+        entrance: Entrance | None = None,
     ) -> None:
         self._settings = settings
         self._listeners = listeners
         self._memory = memory
+        self._entrance = entrance or Entrance()
         self._announce: Callable[[], None] | None = announce
         self._workers = [_Worker(number) for number in range(len(listeners))]
         self._selector = selectors.DefaultSelector()
@@ -132,7 +136,8 @@ class Supervisor:
             for listener in self._listeners:
                 if listener is not self._listeners[worker.number]:
                     listener.close()
-            work(self._settings, self._memory, self._listeners[worker.number], lambda: _say(ready))
+            listener = self._listeners[worker.number]
+            work(self._settings, self._memory, listener, lambda: _say(ready), self._entrance)
             code = 0
         except BaseException:  # noqa: BLE001 - nothing may unwind into the supervisor
             traceback.print_exc()

@@ -13,21 +13,33 @@ from typing import Final
 from aggregation import SharedMemory, Symbols
 
 from .app import AnySanic, create_app
+from .entrance import Entrance
 from .limits import LimitedProtocol
 from .listeners import BACKLOG
 from .machine import MemoryGuard
 from .settings import Settings
+from .tls import Handshake, Handshakes
 
 PR_SET_PDEATHSIG: Final = 1
 
 
-def work(settings: Settings, memory: SharedMemory, listener: socket.socket, ready: Callable[[], None]) -> None:
+def work(
+    settings: Settings,
+    memory: SharedMemory,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    entrance: Entrance,
+) -> None:
     """Serve from ``listener`` until SIGTERM; call ``ready`` once it can.
 
     SIGINT is the supervisor's: a terminal sends it to all processes at once, and the supervisor passes it on.
     """
-    guard = MemoryGuard(settings.reserve_bytes)
-    app = create_app(settings, Symbols(memory, guard.may_grow))
+    memory_guard = MemoryGuard(settings.reserve_bytes)
+    app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard)
+    protocol: type[asyncio.Protocol] = LimitedProtocol
+    if entrance.tls is not None:
+        protocol = Handshake
+        app.ctx.handshakes = Handshakes(entrance.tls, settings.limits)
 
     @app.after_server_start
     async def serving(_app: AnySanic) -> None:
@@ -36,7 +48,7 @@ def work(settings: Settings, memory: SharedMemory, listener: socket.socket, read
 
     app.run(
         sock=listener,
-        protocol=LimitedProtocol,
+        protocol=protocol,
         backlog=BACKLOG,
         single_process=True,
         register_sys_signals=False,

@@ -33,7 +33,7 @@ class Server:
         )
         assert self.popen.stdout is not None
         for line in self.popen.stdout:
-            if listening := re.search(r"http://\S+:\d+", line):
+            if listening := re.search(r"https?://\S+:\d+", line):
                 self.url = listening[0]
                 return
         raise AssertionError(f"{module} did not start")

@@ -12,6 +12,7 @@ from sanic import Sanic
 from sanic_testing.reusable import ReusableClient
 
 from aggregation import SharedMemory, Symbols
+from service.access import Guard
 from service.app import create_app
 from service.settings import Settings
 
@@ -56,10 +57,16 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def api(settings: Settings) -> Iterator[Api]:
+def guard() -> Guard | None:
+    """Nobody needs a token, unless a module says otherwise."""
+    return None
+
+
+@pytest.fixture
+def api(settings: Settings, guard: Guard | None) -> Iterator[Api]:
     symbols = Symbols(SharedMemory(settings.layout))
     loop = asyncio.new_event_loop()
-    app = create_app(settings, symbols, next(_names))
+    app = create_app(settings, symbols, next(_names), guard)
     with socket.create_server(("127.0.0.1", 0)) as listener:  # a port that is free, not one that the client draws
         port = listener.getsockname()[1]
         with ReusableClient(app, port=port, loop=loop, server_kwargs={"sock": listener}) as client:

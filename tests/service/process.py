@@ -84,7 +84,7 @@ class Tenfold:
         with log:
             for line in log:
                 self.log.append(line)
-                if not self.url and (listening := re.search(r"http://\S+:\d+", line)):
+                if not self.url and (listening := re.search(r"https?://\S+:\d+", line)):
                     self.url = listening[0]
                     self._started.set()
         self._started.set()
