@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +15,9 @@ from rich.console import Console
 
 from . import report
 from .check import Checker
-from .client import ProtocolError
+from .client import ProtocolError, trusting
 from .outcome import Exit, Outcome
-from .plan import Plan, Rate, Sizes, Target, read_rate, read_sizes, read_target
+from .plan import Plan, Rate, Sizes, Target, read_rate, read_sizes, read_target, read_token
 from .plots import write_plot
 from .replay import replay_plan
 from .reproduce import reproduce
@@ -48,9 +51,46 @@ RATE: Final = Read("rate", read_rate)
 SIZES: Final = Read("sizes", read_sizes)
 SLO: Final = Read("objective", read_slo)
 
-url_option = click.option(
-    "--url", "target", type=TARGET, default="http://127.0.0.1:8000", show_default=True, help="Where tenfold listens."
-)
+TOKEN: Final = Read("token", read_token)
+
+
+def target_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What all commands share: where the service is and how to be let in. They get it as one ``target``."""
+
+    @click.option(
+        "--url",
+        "target",
+        type=TARGET,
+        default="http://127.0.0.1:8000",
+        show_default=True,
+        help="Where tenfold listens; http:// or https://.",
+    )
+    @click.option(
+        "--ca", help="With https://: trust the authorities in this PEM file. Default: those that the system trusts."
+    )
+    @click.option(
+        "--token",
+        type=TOKEN,
+        envvar="TENFOLD_TOKEN",
+        show_envvar=True,
+        help="Sent with every request. Others on this machine see it in the list of processes, but not in the "
+        "environment.",
+    )
+    @wraps(command)
+    def with_target(target: Target, ca: str | None, token: str | None, **options: object) -> None:
+        if ca is not None and not target.tls:
+            raise click.UsageError("--ca is of no use without https://")
+        try:
+            if target.tls:
+                trusting(ca)
+        except OSError as error:
+            reason = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+            raise click.UsageError(f"cannot use the authorities in {ca}: {reason}") from error
+        command(target=replace(target, ca=ca, token=token), **options)
+
+    return with_target
+
+
 batch_size_option = click.option(
     "--batch-size", "sizes", type=SIZES, default="10000", show_default=True, help="Prices in a batch: 10000 or 1-10000."
 )
@@ -131,7 +171,7 @@ def main() -> None:
 
 
 @main.command(short_help="Producers and dashboards at work, every answer checked.")
-@url_option
+@target_options
 @click.option("--symbols", type=click.IntRange(1), default=10, show_default=True, help="Symbols, a producer each.")
 @click.option("--prefix", default="LOAD-", show_default=True, help="What their names begin with; a number follows.")
 @click.option("--duration", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds to measure.")
@@ -180,7 +220,7 @@ def run(
 
 @main.command(short_help="Stream a file of real prices, once.")
 @click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
-@url_option
+@target_options
 @click.option("--symbol", required=True, help="The symbol to add the prices to.")
 @click.option("--column", help="The column with the prices. Default: price, or the only one.")
 @click.option("--batch-size", "size", type=click.IntRange(1), default=10_000, show_default=True, help="Prices a batch.")
@@ -204,7 +244,7 @@ def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - the arguments o
 
 
 @main.command(short_help="A quick pass: contract, errors, exactness.")
-@url_option
+@target_options
 @click.option("--symbol", help="The symbol to use, which must hold no prices. Default: a name that nobody has.")
 def check(target: Target, symbol: str | None) -> None:
     """A quick pass over a running service: contract, errors, exactness. Takes one symbol.
@@ -222,7 +262,7 @@ def check(target: Target, symbol: str | None) -> None:
 
 
 @main.command(name="reproduce", short_help="See a wrong answer again.")
-@url_option
+@target_options
 @batch_size_option
 @wire_option
 @prices_option

@@ -27,6 +27,9 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
+from contextlib import suppress
+from functools import cache
 from typing import Final, NamedTuple
 
 from .plan import Target
@@ -89,7 +92,7 @@ class Connection:
     __slots__ = ("_received", "_rest", "_socket", "fileno")
 
     def __init__(self, target: Target) -> None:
-        family, kind, protocol, _, address = socket.getaddrinfo(*target, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)[0]
         self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.connect_ex(address)  # whether it succeeds shows at the first send or receive
@@ -101,6 +104,11 @@ class Connection:
         """Send a request, as far as the socket takes it; whether it has gone entirely."""
         self._rest = memoryview(request)
         return self.send_rest()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something waits to be sent until the socket takes more."""
+        return bool(self._rest)
 
     def send_rest(self) -> bool:
         """Go on sending; whether nothing is left."""
@@ -145,6 +153,77 @@ class Connection:
         self._rest = None
 
 
+class TlsConnection(Connection):
+    """The same over TLS: the handshake goes along with the first request, and with its latency.
+
+    Encryption works on bytes in memory, so that nothing here ever waits, either.
+    """
+
+    __slots__ = ("_incoming", "_outgoing", "_request", "_shaken", "_tls")
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = trusting(target.ca).wrap_bio(self._incoming, self._outgoing, server_hostname=target.host)
+        self._shaken = False
+        self._request: bytes | memoryview = b""
+
+    def send(self, request: bytes | memoryview) -> bool:
+        """Encrypt a request, once the handshake is done, and send it as far as the socket takes it."""
+        self._request = request
+        return self._go_on()
+
+    def receive(self) -> bytes:
+        """Read what there is; go on with the handshake while that is not done.
+
+        Raises:
+            ConnectionResetError: the other side has closed.
+            ssl.SSLError: it is not to be trusted, or does not speak TLS.
+        """
+        self._incoming.write(super().receive())
+        if not self._shaken:
+            self._go_on()
+        parts = []
+        try:
+            while self._shaken and (part := self._tls.read(READ_BYTES)):
+                parts.append(part)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            if not parts:
+                raise ConnectionResetError("closed by the service") from None
+        return b"".join(parts)
+
+    def _go_on(self) -> bool:
+        """Do what can be done of handshake and request, and send it; whether nothing is left to be sent now."""
+        if not self._shaken:
+            with suppress(ssl.SSLWantReadError):
+                self._tls.do_handshake()
+                self._shaken = True
+        if self._shaken and self._request:
+            written = 0
+            while written < len(self._request):
+                written += self._tls.write(self._request[written:])
+            self._request = b""
+        self._rest = memoryview(bytes(self._rest or b"") + self._outgoing.read())
+        return self.send_rest()
+
+
+def open_connection(target: Target) -> Connection:
+    """A connection that never waits, encrypted if the target says so."""
+    return TlsConnection(target) if target.tls else Connection(target)
+
+
+@cache
+def trusting(ca: str | None) -> ssl.SSLContext:
+    """A context that verifies the service's certificate and that it is for the host that was asked for.
+
+    Raises:
+        OSError: the file with the authorities cannot be read, or holds none (``ssl.SSLError``).
+    """
+    return ssl.create_default_context(cafile=ca)
+
+
 class Caller:
     """One socket that waits for each answer: for what is not timed.
 
@@ -165,8 +244,7 @@ class Caller:
     def call(self, request: bytes) -> Response:
         """Send a request and wait for its answer; over a new connection if the last answer closed the old one."""
         if self._socket is None:
-            self._socket = socket.create_connection(self._target, self._timeout)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = self._connect()
         try:
             self._socket.sendall(request)
             response = self._wait(request.startswith(b"HEAD "))
@@ -182,6 +260,18 @@ class Caller:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _connect(self) -> socket.socket:
+        target = self._target
+        connected = socket.create_connection((target.host, target.port), self._timeout)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not target.tls:
+            return connected
+        try:
+            return trusting(target.ca).wrap_socket(connected, server_hostname=target.host)
+        except BaseException:
+            connected.close()
+            raise
 
     def _wait(self, head_only: bool) -> Response:
         connected = self._socket

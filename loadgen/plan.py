@@ -10,21 +10,42 @@ from urllib.parse import urlsplit
 WINDOWS: Final = tuple(range(1, 9))
 """Every k that a tenfold can answer."""
 
+MOST_TOKEN: Final = 512
+"""Characters, as the service has it: there is room for them in front of a body."""
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)(?:/s)?")
 _RANGE: Final = re.compile(r"(\d+)(?:-(\d+))?")
 
 
-class Target(NamedTuple):
-    """Where the service listens."""
+@dataclass(frozen=True)
+class Target:
+    """Where the service listens, and how to be let in.
+
+    Args:
+        host: name or address; with ``tls`` the certificate must be for it.
+        port: where it listens.
+        tls: speak HTTPS.
+        ca: a file with the authorities to trust, in PEM; ``None`` for those of the system.
+        token: sent with every request, and shown nowhere.
+    """
 
     host: str
     port: int
+    tls: bool = False
+    ca: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     @property
     def authority(self) -> str:
         """Host and port as they stand in a URL and in the ``Host`` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """What ``read_target`` reads."""
+        return f"{'https' if self.tls else 'http'}://{self.authority}"
 
 
 class Sizes(NamedTuple):
@@ -127,17 +148,29 @@ class Plan:
 
 
 def read_target(url: str) -> Target:
-    """Read ``http://host[:port][/]``.
+    """Read ``http://host[:port][/]`` or the same with ``https``.
 
     Raises:
         ValueError: it is something else, in words for the user.
     """
     parts = urlsplit(url)
-    if parts.scheme != "http":
-        raise ValueError(f"{url!r} does not start with http://")
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError(f"{url!r} does not start with http:// or https://")
     if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
         raise ValueError(f"{url!r} is not of the form http://host:port")
-    return Target(parts.hostname, parts.port or 80)
+    tls = parts.scheme == "https"
+    return Target(parts.hostname, parts.port or (443 if tls else 80), tls)
+
+
+def read_token(text: str) -> str:
+    """Read a token: what a header can carry, RFC 6750, section 2.1.
+
+    Raises:
+        ValueError: it is something else, in words that do not repeat it.
+    """
+    if len(text) > MOST_TOKEN or not _TOKEN.fullmatch(text):
+        raise ValueError(f"a token has up to {MOST_TOKEN} letters, digits and -._~+/ and may end with =")
+    return text
 
 
 def read_rate(text: str) -> Rate:

@@ -6,6 +6,7 @@ import csv
 import math
 import os
 import platform
+import shlex
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -160,9 +161,10 @@ def reproduction(plan: Plan, place: int, mistake: Mistake) -> str:
 
 
 def again(plan: Plan, place: int, batches: int, k: int) -> str:
-    """The command that sends the same batches to a fresh service and asks the same question."""
+    """The command that sends the same batches to a fresh service and asks the same question; never with the token."""
+    ca = f" --ca {shlex.quote(plan.target.ca)}" if plan.target.ca else ""
     return (
-        f"python -m loadgen reproduce --url http://{plan.target.authority} --seed {plan.seed} --prices {plan.prices} "
+        f"python -m loadgen reproduce --url {plan.target.url}{ca} --seed {plan.seed} --prices {plan.prices} "
         f"--wire {plan.wire} --batch-size {plan.sizes} --place {place} --batches {batches} --k {k}"
     )
 
@@ -175,7 +177,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "exit": outcome.exit().value,
         "result": WORDS[outcome.exit()],
         "plan": {
-            "url": f"http://{plan.target.authority}",
+            "url": plan.target.url,
             "symbols": plan.symbols,
             "batch_size": str(plan.sizes),
             "wire": plan.wire,

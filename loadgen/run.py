@@ -71,12 +71,14 @@ def survey(plan: Plan) -> Survey:
         held = [caller.call(stats_request(plan.target, name, plan.windows[0])).status for name in plan.symbols]
         offered = [(k, caller.call(stats_request(plan.target, plan.symbols[0], k)).status) for k in plan.windows]
     except (OSError, ProtocolError) as error:
-        raise ServiceError(f"http://{plan.target.authority} does not answer: {error}") from error
+        raise ServiceError(f"{plan.target.url} does not answer: {error}") from error
     finally:
         caller.close()
     for name, status in zip(plan.symbols, held, strict=True):
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise ServiceError(f"{plan.target.url} wants a token that it knows: --token, or TENFOLD_TOKEN")
         if status not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
-            raise ServiceError(f"http://{plan.target.authority} answers {status} to a question about {name}")
+            raise ServiceError(f"{plan.target.url} answers {status} to a question about {name}")
         if status == HTTPStatus.OK and plan.produces and not plan.append:
             raise UsageError(f"{name} holds prices already: choose another --prefix, or add to them with --append")
         if status == HTTPStatus.NOT_FOUND and not plan.produces:

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Final
 
-from .client import Connection, ProtocolError
+from .client import Connection, ProtocolError, open_connection
 from .lane import Lane
 from .ledger import CUT, GIVEN_UP
 from .messages import BATCH, STATS, Ended, Made, Polled, SenderState, Share
@@ -337,6 +337,8 @@ class Sender:
             self._broken.append((lane, connection, str(error)))
             return
         if response is None:
+            if connection.blocked:  # what came was the end of a handshake, and let the request go
+                self._epoll.modify(connection.fileno, select.EPOLLIN | select.EPOLLOUT)
             return
         self._answered = at
         self._refused = False
@@ -377,7 +379,7 @@ class Sender:
     # -- connections
 
     def _open(self) -> None:
-        connection = Connection(self._plan.target)
+        connection = open_connection(self._plan.target)
         self._connections[connection.fileno] = connection
         self._epoll.register(connection.fileno, select.EPOLLIN)
         self._release(connection)

@@ -16,8 +16,8 @@ from .prices import LEAST_TICK, MOST_TICK, TICKS, Prices
 PRICE_BYTES: Final = 26
 """The longest price with its comma: sign, 17 digits, point, exponent of four characters, and some to spare."""
 
-HEAD_BYTES: Final = 1024
-"""Room for the request line, the headers and a symbol of 64 bytes, escaped."""
+HEAD_BYTES: Final = 2048
+"""Room for the request line, the headers with the longest token, and a symbol of 64 bytes, escaped."""
 
 
 JSON: Final = "application/json"
@@ -71,7 +71,7 @@ def _written_ticks() -> npt.NDArray[np.int64]:
 def post(target: Target, path: str, body: bytes, media_type: str = JSON) -> bytes:
     """A whole POST request."""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {target.authority}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {target.authority}\r\n{_authorization(target)}"
         f"Content-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -79,7 +79,12 @@ def post(target: Target, path: str, body: bytes, media_type: str = JSON) -> byte
 
 def get(target: Target, path: str) -> bytes:
     """A whole GET request."""
-    return f"GET {path} HTTP/1.1\r\nHost: {target.authority}\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: {target.authority}\r\n{_authorization(target)}\r\n".encode()
+
+
+def _authorization(target: Target) -> str:
+    """The header that carries the token, if there is one."""
+    return "" if target.token is None else f"Authorization: Bearer {target.token}\r\n"
 
 
 def batch_request(target: Target, symbol: str, prices: Prices, wire: str = "json") -> bytes:

@@ -19,12 +19,12 @@ from loadgen.client import ProtocolError, parse
 from loadgen.lane import Lane
 from loadgen.messages import Bodies
 from loadgen.outcome import Exit, Outcome
-from loadgen.plan import MAX, Plan, Rate, Sizes, Target, read_rate, read_sizes, read_target
+from loadgen.plan import MAX, MOST_TOKEN, Plan, Rate, Sizes, Target, read_rate, read_sizes, read_target, read_token
 from loadgen.prices import Batches, Walk, read_prices
 from loadgen.recorder import Histogram, Recorder, sparse
 from loadgen.schedule import NEVER, SECOND, Pace, choose
 from loadgen.slo import read_slo
-from loadgen.wire import batch_body, batch_request, stats_path
+from loadgen.wire import batch_body, batch_request, stats_path, stats_request
 
 HERE = Target("127.0.0.1", 8000)
 
@@ -36,18 +36,41 @@ HERE = Target("127.0.0.1", 8000)
         ("http://127.0.0.1:8000/", HERE),
         ("http://localhost", Target("localhost", 80)),
         ("http://[::1]:9000", Target("::1", 9000)),
+        ("https://localhost", Target("localhost", 443, tls=True)),
+        ("https://[::1]:9000/", Target("::1", 9000, tls=True)),
     ],
 )
 def test_a_url_is_a_host_and_a_port(text: str, target: Target) -> None:
-    """Both parts are read, with port 80 unless another is named."""
+    """Both parts are read, with the scheme's own port unless another is named; the URL reads as the same again."""
     assert read_target(text) == target
+    assert read_target(target.url) == target
 
 
-@pytest.mark.parametrize("text", ["https://a:1", "a:1", "http://", "http://a/b", "http://a?b", "http://a:b", ""])
+@pytest.mark.parametrize(
+    "text", ["ftp://a:1", "https://", "a:1", "http://", "http://a/b", "http://a?b", "http://a:b", ""]
+)
 def test_other_urls_are_refused(text: str) -> None:
     """What this client cannot reach is refused in words."""
     with pytest.raises(ValueError, match=r"."):
         read_target(text)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\r\nX: y", "é" * 16, "a=b", "a" * 513])
+def test_what_is_no_token_is_refused_without_repeating_it(token: str) -> None:
+    """What would break out of its header, or be refused by every service, is not sent."""
+    with pytest.raises(ValueError, match=r"a token has up to 512") as refused:
+        read_token(token)
+    assert not token or token not in str(refused.value)
+
+
+def test_a_token_is_sent_and_not_shown() -> None:
+    """Every request carries it; no representation of a plan or target does."""
+    target = Target("a", 1, token="0123456789abcdef")  # noqa: S106 - nobody's
+    line = b"\r\nAuthorization: Bearer 0123456789abcdef\r\n"
+    assert line in stats_request(target, "A", 1)
+    assert line in batch_request(target, "A", np.ones(1))
+    assert b"Authorization" not in stats_request(HERE, "A", 1)
+    assert "0123456789abcdef" not in repr(Plan(target, ("A",)))
 
 
 def test_rates_and_sizes_are_read() -> None:
@@ -286,8 +309,9 @@ def test_what_is_no_answer_is_said(bad: bytes) -> None:
 
 def test_the_largest_batch_has_room() -> None:
     """The longest symbol and the longest prices fit into the memory for one request."""
-    plan = Plan(HERE, ("\U0001f4b0" * 16,), sizes=Sizes(100, 100))
-    request = batch_request(HERE, plan.symbols[0], np.full(100, -1.2345678901234567e-100))
+    target = Target("a" * 253, 65535, token="a" * MOST_TOKEN)
+    plan = Plan(target, ("\U0001f4b0" * 16,), sizes=Sizes(100, 100))
+    request = batch_request(target, plan.symbols[0], np.full(100, -1.2345678901234567e-100))
     assert len(request) <= len(Bodies(plan, 1).room(0, 0))
 
 

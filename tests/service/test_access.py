@@ -14,7 +14,6 @@ import pytest
 from sanic import Sanic
 
 from aggregation import SharedMemory, Symbols
-from service import access
 from service.access import Guard, Scope, Token, TokenFileError, read_tokens
 from service.app import create_app
 from service.settings import Settings
@@ -139,7 +138,7 @@ def test_every_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
         return False  # so whoever compares in a second way still finds the token, and is found out
 
     guard = Guard(tokens)
-    monkeypatch.setattr(access.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     assert guard.scope(sent) is Scope.NOTHING
     assert compared == [(token.secret, sent) for token in tokens]
     monkeypatch.undo()
@@ -157,7 +156,7 @@ def test_a_token_that_is_found_does_not_end_the_search(monkeypatch: pytest.Monke
         compared.append(one)
         return honest(one, other)
 
-    monkeypatch.setattr(access.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     assert Guard(tokens).scope(tokens[place].secret) is Scope.READ
     assert compared == [token.secret for token in tokens]
 
