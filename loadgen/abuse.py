@@ -217,7 +217,7 @@ class Crowd:
         if not abuse.reads:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         with suppress(BlockingIOError):
-            connection.connect(self.target)
+            connection.connect((self.target.host, self.target.port))
         self.opened[abuse.name] += 1
         return _Player(abuse, abuse.script(self.target, self.random), connection)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -242,6 +243,42 @@ def test_other_media_types_are_415(service: Process, header: str) -> None:
     assert count(service) == before + 2
 
 
+def test_a_gzip_body_is_415(service: Process) -> None:
+    """A batch that is compressed is refused with 415 and appends nothing, and the connection serves on."""
+    before = count(service)
+    body = gzip.compress(BODY)
+    with closing(connect(service)) as connection:
+        connection.sendall(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 415 ")
+        assert b"application/problem+json" in answer
+        connection.sendall(GOOD["JSON"])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert count(service) == before + 2
+
+
+MILLION_KEYS = b"{" + b",".join(b'"%d":0' % number for number in range(1_000_000)) + b"}"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /stats?symbol=A&k=" + b"1" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        HEAD + b"Content-Length: %d\r\n\r\n" % len(MILLION_KEYS) + MILLION_KEYS,
+    ],
+    ids=["k of a million digits", "a million keys"],
+)
+def test_what_is_far_too_large_is_cut_off(service: Process, request_bytes: bytes) -> None:
+    """A request of many times the limit gets 413 and a closed connection before its end, and changes nothing."""
+    before = count(service)
+    with closing(connect(service)) as connection:
+        with suppress(ConnectionError):
+            connection.sendall(request_bytes)
+        answer = read_to_end(connection)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 413 ")  # a reset may overtake the answer
+    assert count(service) == before + 1
+
+
 def test_a_growing_chunked_body_is_cut_off(service: Process) -> None:
     """A chunked body that grows past the limit gets 413 and is not read to its end."""
     before = count(service)
@@ -357,6 +394,8 @@ def test_connections_beyond_the_cap_are_refused_without_harm(service: Process) -
             answer = read_to_end(connection)
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"retry-after: " in answer
+            assert b"application/problem+json" in answer
+            assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["status"] == 503
         for connection in in_place:
             connection.sendall(HEALTH + b"\r\n")
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
