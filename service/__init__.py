@@ -6,6 +6,7 @@ Read in this order:
 * ``wire``       bytes to a batch or a problem; statistics to bytes
 * ``problems``   what errors look like
 * ``strict``, ``whole``, ``limits``: the connection: its grammar, reading and writing in one piece, deadlines and caps
+* ``logs``       what reaches the log, and in which form
 * ``compactor``  the write-behind step, after the answer is on its way
 * ``routes``     one small module a resource
 * ``access``     who may read and who may write

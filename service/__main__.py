@@ -7,14 +7,12 @@ import os
 # None of the arithmetic is numpy's; without this every worker would start threads for it. Before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import logging
 import sys
 
 import click
 
+from .logs import configure
 from .settings import Settings, options
-
-log = logging.getLogger("tenfold")
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TENFOLD", "show_default": True, "max_content_width": 100})
@@ -26,13 +24,13 @@ def main(**values: object) -> int:
     """
     from .serve import serve  # noqa: PLC0415 - loads the compiled kernels, which --help does not need
 
-    return serve(Settings(**values))  # type: ignore[arg-type]
+    settings = Settings(**values)  # type: ignore[arg-type]
+    configure(settings.log_format)
+    return serve(settings)
 
 
 def run() -> int:
     """Run the command and return its exit code; a mistake in it is one line on stderr and 2."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    logging.getLogger("sanic").setLevel(logging.WARNING)
     try:
         return int(main.main(standalone_mode=False) or 0)
     except click.ClickException as error:

@@ -57,5 +57,6 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold", guar
     @app.after_server_stop
     async def drain(_app: AnySanic) -> None:
         compactor.drain()
+        sweeper.report()
 
     return app

@@ -9,6 +9,7 @@ request there is nothing but a comparison.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -20,9 +21,12 @@ from sanic.http.constants import Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 from .budget import Budget
+from .logs import OWN, QUIET_SECONDS, fields
 from .machine import give_back_memory
 from .problems import Problem
 from .whole import WholeHttp
+
+log = logging.getLogger(OWN)
 
 SWEEP_SECONDS: Final = 0.5
 """How late a deadline may be noticed."""
@@ -56,13 +60,15 @@ class Limits:
 
 
 class Sweeper:
-    """Closes the connections of one worker that are past a deadline."""
+    """Closes the connections of one worker that are past a deadline, and reports these and the refused by number."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.budget = Budget(limits.request_bytes)
         self.connections: AbstractSet[LimitedProtocol] = frozenset()
         self._swollen = False
+        self.refused = self.late = 0
+        self._report_at = 0.0
 
     def start(self) -> None:
         """Sweep now and every half second from now on; call it from the event loop."""
@@ -70,6 +76,8 @@ class Sweeper:
         for connection in list(self.connections):
             connection.sweep(now)
         self._give_back()
+        if now >= self._report_at and self.report():
+            self._report_at = now + QUIET_SECONDS
         asyncio.get_running_loop().call_later(SWEEP_SECONDS, self.start)
 
     def _give_back(self) -> None:
@@ -80,6 +88,18 @@ class Sweeper:
         elif self._swollen:
             self._swollen = False
             give_back_memory()
+
+    def report(self) -> bool:
+        """Log how many connections were refused and closed since the last report; whether there were any."""
+        refused, late = self.refused, self.late
+        self.refused = self.late = 0
+        if refused:
+            log.warning(
+                "refused %d connections beyond the most that are served", refused, extra=fields(refused=refused)
+            )
+        if late:
+            log.warning("closed %d connections that were past a deadline", late, extra=fields(late=late))
+        return refused + late > 0
 
 
 class LimitedProtocol(HttpProtocol):
@@ -115,6 +135,7 @@ class LimitedProtocol(HttpProtocol):
         if len(self.connections) >= self._limits.connections:
             self._refused = True
             self.transport = transport
+            self.app.ctx.sweeper.refused += 1
             transport.write(SATURATED)
             self.close()
             return
@@ -185,6 +206,7 @@ class LimitedProtocol(HttpProtocol):
             self.abort()
         elif self._stuck_since is not None:
             if self._stuck_since < late:
+                self.app.ctx.sweeper.late += 1
                 self.abort()
         elif self._is_idle():
             if self._time < now - self._limits.idle_seconds or not self.app.config.KEEP_ALIVE:  # which a stop ends
@@ -209,6 +231,7 @@ class LimitedProtocol(HttpProtocol):
             self.abort()
             return
         self._gave_up = True
+        self.app.ctx.sweeper.late += 1
         self._http.exception = reason
         if self._task is not None:
             self._task.cancel()

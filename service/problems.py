@@ -17,7 +17,9 @@ from sanic import HTTPResponse, Request
 from sanic.exceptions import RequestCancelled, SanicException
 from sanic.handlers import ErrorHandler
 
-log = logging.getLogger("tenfold")
+from .logs import REQUESTS
+
+log = logging.getLogger(REQUESTS)
 
 PROBLEM_JSON = "application/problem+json"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 
 import click
 
@@ -12,12 +13,13 @@ from aggregation import SharedMemory
 from .access import TokenFileError
 from .entrance import open_entrance, warn_if_exposed
 from .listeners import listen, url
+from .logs import OWN, fields
 from .machine import available_bytes
 from .settings import MEBIBYTE, Settings
 from .supervisor import Supervisor
 from .tls import CertificateError
 
-log = logging.getLogger("tenfold")
+log = logging.getLogger(OWN)
 
 STRETCH_BYTES = 64 * MEBIBYTE
 """What is touched between two looks at the machine and two steps of the progress bar."""
@@ -51,7 +53,9 @@ def serve(settings: Settings) -> int:
     if settings.preallocate:
         preallocate(memory, settings.reserve_bytes)
     address = url(listeners[0], "http" if entrance.tls is None else "https")
-    return Supervisor(settings, listeners, memory, lambda: log.info("%s", welcome(settings, address)), entrance).run()
+    announced = fields(url=address, workers=settings.workers)
+    announce = partial(log.info, "%s", welcome(settings, address), extra=announced)
+    return Supervisor(settings, listeners, memory, announce, entrance).run()
 
 
 def welcome(settings: Settings, address: str) -> str:
@@ -80,7 +84,9 @@ def preallocate(memory: SharedMemory, reserve: int) -> None:
     """Touch all memory slot by slot, as far as the reserve allows, showing how far it is."""
     total = memory.layout.total_bytes
     slots = total - memory.layout.directory_bytes
-    with click.progressbar(length=slots, label="touching memory", file=sys.stderr) as bar:
+    log.info("touching memory: %.2f GB", slots / 1e9)
+    hidden = not sys.stderr.isatty()  # it is for people, and no line of a log
+    with click.progressbar(length=slots, label="touching memory", file=sys.stderr, hidden=hidden) as bar:
         for slot in range(memory.layout.max_symbols):
             begin = memory.layout.slot_offset(slot)
             end = begin + memory.layout.geometry.slot_bytes

@@ -40,6 +40,7 @@ class Settings:
     token_file: str | None = None
     cert: str | None = None
     key: str | None = None
+    log_format: str = "text"
 
     @property
     def geometry(self) -> Geometry:
@@ -94,6 +95,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         ("token-file", str, 'Who may come in: lines "read TOKEN" and "write TOKEN". Without it, everybody.'),
         ("cert", str, "Serve HTTPS with this certificate and its chain, a PEM file; needs --key."),
         ("key", str, "The certificate's private key, a PEM file that is not encrypted."),
+        ("log-format", click.Choice(["text", "json"]), "Lines for people, or an object a line for machines."),
     ]
     for name, kind, text in reversed(declared):
         default = getattr(Settings, name.replace("-", "_"))

@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -23,11 +22,12 @@ from typing import Final
 from aggregation import SharedMemory
 
 from .entrance import Entrance
+from .logs import OWN, fields
 from .machine import unmap_library_pages
 from .settings import Settings
 from .worker import die_with_parent, work
 
-log = logging.getLogger("tenfold")
+log = logging.getLogger(OWN)
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 """What ends the service."""
@@ -103,6 +103,10 @@ class Supervisor:
                 log.warning("killing workers that would not stop")
                 self._signal_all(signal.SIGKILL)
                 self._kill_at = None
+        signal.set_wakeup_fd(-1)
+        waker.close()
+        woken.close()
+        log.info("stopped", extra=fields(exit_code=self._exit_code))
         return self._exit_code
 
     def _start(self, worker: _Worker) -> None:
@@ -139,8 +143,8 @@ class Supervisor:
             listener = self._listeners[worker.number]
             work(self._settings, self._memory, listener, lambda: _say(ready), self._entrance)
             code = 0
-        except BaseException:  # noqa: BLE001 - nothing may unwind into the supervisor
-            traceback.print_exc()
+        except BaseException:  # nothing may unwind into the supervisor
+            log.exception("worker %d failed", worker.number, extra=fields(worker=worker.number))
         finally:
             sys.stderr.flush()
             os._exit(code)
@@ -176,7 +180,8 @@ class Supervisor:
         if self._stopping:
             return
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        log.warning("worker %d (process %d) %s", worker.number, pid, how)
+        what = fields(worker=worker.number, pid=pid, **({"signal": -code} if code < 0 else {"exit_code": code}))
+        log.warning("worker %d (process %d) %s", worker.number, pid, how, extra=what)
         if not worker.serving:
             worker.failed_starts += 1
             if worker.failed_starts >= MOST_FAILED_STARTS:
@@ -185,7 +190,8 @@ class Supervisor:
                 self._stop()
                 return
         self._start(worker)
-        log.info("worker %d is replaced by process %d", worker.number, worker.pid)
+        replaced = fields(worker=worker.number, pid=worker.pid)
+        log.info("worker %d is replaced by process %d", worker.number, worker.pid, extra=replaced)
 
     def _on_signal(self, woken: socket.socket) -> None:
         """SIGTERM or SIGINT: stop. A second one: at once."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 
 from sanic import HTTPResponse, Request
 
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError
 from service.compactor import Compactor
+from service.logs import OWN, fields
 from service.problems import Problem
 from service.whole import Answer
 from service.wire import choose_reader, write_receipt
 
 from . import Handler
+
+log = logging.getLogger(OWN)
 
 
 def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
@@ -37,6 +41,9 @@ def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
         except MemoryReserveError as error:
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, f"{error}.").response()
         compactor.wake(batch.symbol)
-        return Answer(write_receipt(batch.symbol, len(batch.prices), count))
+        added = len(batch.prices)
+        if count == added:  # nothing was there before
+            log.info("symbol %s created", batch.symbol, extra=fields(symbol=batch.symbol))
+        return Answer(write_receipt(batch.symbol, added, count))
 
     return add_batch

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from sanic import HTTPResponse, Request
 
 from aggregation import Symbols, UnknownSymbolError
+from service.logs import OWN, fields
 from service.problems import UNKNOWN_SYMBOL, Problem
 from service.whole import Answer
 from service.wire import read_segment, write_overview
 
 from . import Handler
+
+log = logging.getLogger(OWN)
 
 
 def list_symbols_handler(symbols: Symbols) -> Handler:
@@ -32,6 +37,7 @@ def delete_symbol_handler(symbols: Symbols) -> Handler:
             symbols.delete(symbol)
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL.response()
+        log.info("symbol %s deleted", symbol, extra=fields(symbol=symbol))
         return HTTPResponse(status=204)
 
     return delete_symbol

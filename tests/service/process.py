@@ -23,6 +23,7 @@ from typing import IO, NoReturn
 
 from aggregation import SharedMemory, Symbols
 from service.listeners import listen, url
+from service.logs import configure
 from service.settings import Settings
 from service.supervisor import Supervisor
 
@@ -209,8 +210,7 @@ class Forked(Tenfold):
             os.dup2(write, 2)
             os.close(write)
             sys.stderr = os.fdopen(2, "w", buffering=1)
-            logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr, force=True)
-            logging.getLogger("sanic").setLevel(logging.WARNING)
+            configure(self.settings.log_format)
             log = logging.getLogger("tenfold")
             address = url(listeners[0])
             code = Supervisor(self.settings, listeners, self.shared, lambda: log.info("listens on %s", address)).run()

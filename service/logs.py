@@ -1,0 +1,206 @@
+"""What reaches the log: one short line an event, which no client can forge, stretch or multiply.
+
+Every record of every logger in the process, the framework's and the event loop's too, goes through the one handler that
+``configure`` installs, and that handler keeps three rules:
+
+* **A line is a line.** Whatever a message holds, control characters, line ends, terminal escapes and all that would
+  change the direction of the text are written as escapes.
+* **It is short.** Messages are cut; an exception is named with its place in the line, and its traceback follows only
+  the first time that it comes from there.
+* **It is rare.** What requests cause is logged by the logger ``REQUESTS`` or by one that is not tenfold's. Each place
+  in the code that logs so gets one line in ``QUIET_SECONDS``; the next one says how many were left out.
+
+Nothing is logged for a request that goes well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import traceback
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+OWN: Final = "tenfold"
+"""The logger of what happens to the service itself. Every record of it counts, and none is left out."""
+
+REQUESTS: Final = "tenfold.requests"
+"""The logger of what a request can cause, over and over."""
+
+QUIET_SECONDS: Final = 5.0
+"""How long a place in the code stays quiet after a line: a defect that every request meets is soon seen, and the log
+of a day has at most some 17,000 lines of it."""
+
+MESSAGE_CHARACTERS: Final = 300
+"""Longer than any message of ours; a URL in one of the framework's may have 8 KiB."""
+
+VALUE_CHARACTERS: Final = 100
+"""The longest field: a symbol has at most 64 bytes."""
+
+TRACEBACK_LINES: Final = 40
+"""From the innermost call outwards."""
+
+FRAME_LINES: Final = 3
+"""Of a frame: the place, the code, and marks below it."""
+
+RIGHT_TO_LEFT: Final = ("R", "AL", "AN")
+"""Letters and digits that run from right to left carry neutral characters beside them along."""
+
+
+def configure(log_format: str) -> None:
+    """Send all logging of this process, and of those that it forks, to stderr as ``text`` or as ``json``."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Throttle())
+    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.getLogger("sanic").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    logging.raiseExceptions = False  # what cannot be formatted would be printed as it is
+    sys.unraisablehook = _log_unraisable
+
+
+def fields(**values: str | int) -> dict[str, dict[str, str | int]]:
+    """What a record has besides its message: ``log.info("…", extra=fields(symbol=symbol))``; keys of the JSON line."""
+    return {"fields": values}
+
+
+def escape(text: str) -> str:
+    """The text as one printable line that reads from left to right. A backslash is doubled, so nothing is ambiguous."""
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    return "".join(
+        character
+        if character.isprintable() and character != "\\" and unicodedata.bidirectional(character) not in RIGHT_TO_LEFT
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+class Throttle(logging.Filter):
+    """Lets one record of each place through in ``QUIET_SECONDS``, except ``OWN``, and one traceback of each place ever.
+
+    Places are lines of code, so there are only so many to remember.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._quiet_until: dict[tuple[str, ...], float] = {}
+        self._left_out: dict[tuple[str, ...], int] = {}
+        self._shown: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged; what the formatter should know is noted in it."""
+        exception = _exception(record)
+        place = "" if exception is None else f"{type(exception).__name__} at {_place(exception)}"
+        if record.name != OWN:
+            key = (record.name, record.pathname, str(record.lineno), place)
+            now = self._clock()
+            if now < self._quiet_until.get(key, now):
+                self._left_out[key] = self._left_out.get(key, 0) + 1
+                return False
+            self._quiet_until[key] = now + QUIET_SECONDS
+            record.left_out = self._left_out.pop(key, 0)
+        record.with_traceback = exception is not None and place not in self._shown
+        self._shown.add(place)
+        return True
+
+
+class TextLines(logging.Formatter):
+    """``time level process message``, for people; the lines of a traceback follow it, each marked as such."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record in one line, and its traceback below if it has one that is to be shown."""
+        message = _message(record)
+        exception = _exception(record)
+        if exception is not None:
+            message = f"{message}: {_summary(exception)}"
+        line = f"{_time(record)} {record.levelname} {record.process} {_cut(escape(message), MESSAGE_CHARACTERS)}"
+        if left_out := getattr(record, "left_out", 0):
+            line += f" (and {left_out} more since the last)"
+        return "\n  | ".join([line, *map(escape, _traceback(record))])
+
+
+class JsonLines(logging.Formatter):
+    """One object a line, for machines. Reading it back gives every character as it was; in the file all are ASCII."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one object."""
+        document: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "message": _cut(_message(record), MESSAGE_CHARACTERS),
+            "process": record.process,
+        }
+        for name, value in getattr(record, "fields", {}).items():
+            document[name] = _cut(value, VALUE_CHARACTERS) if isinstance(value, str) else value
+        exception = _exception(record)
+        if exception is not None:
+            document["error"] = _cut(_summary(exception), MESSAGE_CHARACTERS)
+        if left_out := getattr(record, "left_out", 0):
+            document["left_out"] = left_out
+        if lines := _traceback(record):
+            document["traceback"] = "\n".join(lines)
+        return json.dumps(document, ensure_ascii=True).replace("\x7f", "\\u007f")  # a control character, and ASCII
+
+
+def _time(record: logging.LogRecord) -> str:
+    """RFC 3339, UTC, to the millisecond."""
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):  # the arguments do not fit the message, which is all there is then
+        return str(record.msg)
+
+
+def _exception(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
+
+
+def _place(exception: BaseException) -> str:
+    """Where an exception was raised: the end of the path, and the line."""
+    frames = list(traceback.walk_tb(exception.__traceback__))
+    if not frames:
+        return "no line"
+    frame, line = frames[-1]
+    return f"{'/'.join(Path(frame.f_code.co_filename).parts[-3:])}:{line}"
+
+
+def _summary(exception: BaseException) -> str:
+    return f"{type(exception).__name__} at {_place(exception)}: {exception}"
+
+
+def _traceback(record: logging.LogRecord) -> list[str]:
+    """The lines of the traceback, if the record is the first with it."""
+    exception = _exception(record)
+    if exception is None or not getattr(record, "with_traceback", False):
+        return []
+    parts = traceback.format_exception(exception)  # a frame each; then the message, which may have any number of lines
+    lines = [line for part in parts for line in part.splitlines()[:FRAME_LINES]]
+    return [_cut(line, MESSAGE_CHARACTERS) for line in lines[-TRACEBACK_LINES:]]
+
+
+def _log_unraisable(unraisable: UnraisableHookArgs) -> None:
+    """What Python would print itself: an exception where nobody can catch it."""
+    exception = unraisable.exc_value
+    if exception is not None:
+        log = logging.getLogger(REQUESTS)
+        log.error("%s", unraisable.err_msg or "exception ignored", exc_info=exception)
