@@ -21,7 +21,8 @@ The bytes of one slot, each part starting on a page of its own:
 ====================  ==========================================================================
 page 0                int64 ``covered[0 … max_k − 1]``: how many prices of the stream each level
                       covers; ``covered[0]`` is the count (see ``series.py`` for who writes when);
-                      then ``resident``: 1 if all pages of the slot were touched at the start
+                      then ``resident``: 1 if all pages of the slot were touched at the start;
+                      then ``batches``: how many batches were ever appended
 then                  the raw ring, float64
 then                  the summary rings, level 1 first: rows of ``min, max, mean_offset, m2``, float64
 ====================  ==========================================================================
@@ -130,7 +131,7 @@ class Geometry:
     @property
     def raw_offset(self) -> int:
         """Byte at which the raw ring starts."""
-        return _whole_pages((self.levels + 1) * WORD_BYTES)
+        return _whole_pages((self.levels + 2) * WORD_BYTES)
 
     @property
     def summaries_offset(self) -> int:
@@ -156,7 +157,7 @@ class Geometry:
         return self.raw_offset + _whole_pages(min(count, raw_capacity) * WORD_BYTES) + pages * PAGE_BYTES
 
 
-MAGIC: Final = int.from_bytes(b"tenfold1", "little")
+MAGIC: Final = int.from_bytes(b"tenfold2", "little")
 """What the directory begins with: the name and the version of this layout. Another layout is another number."""
 
 HEADER_BYTES: Final = 64

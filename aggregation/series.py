@@ -3,7 +3,8 @@
 All that changes a symbol's memory is called from here, in this order and no other:
 
 1. ``append`` writes the new prices into the raw ring, past the published count, over prices that no window can
-   ask for any more; then it publishes the count, ``covered[0]``. That single aligned store is the append.
+   ask for any more; then it publishes the count, ``covered[0]``. That single aligned store is the append. The number
+   of batches follows it, for whoever watches; nothing is computed from it.
 2. ``roll_up`` writes the summaries of the blocks that the count completes, level by level; after each level it
    publishes how many prices that level now covers, ``covered[j]``. Nothing reads a summary beyond that number.
 
@@ -79,7 +80,7 @@ class Series:
             raise ValueError(f"a series needs {geometry.slot_bytes} writable bytes, not {view.nbytes}")
         self.geometry = geometry
         self.covered: npt.NDArray[np.int64] = np.frombuffer(view, np.int64, geometry.levels)
-        self._published = view[: (geometry.levels + 1) * WORD_BYTES].cast("q")
+        self._published = view[: (geometry.levels + 2) * WORD_BYTES].cast("q")
         self._raw: npt.NDArray[np.float64] = np.frombuffer(view, np.float64, geometry.capacity(0), geometry.raw_offset)
         cells = np.frombuffer(view, np.float64, geometry.summaries * SUMMARY_FIELDS, geometry.summaries_offset)
         self._summaries: npt.NDArray[np.float64] = cells.reshape(-1, SUMMARY_FIELDS)
@@ -96,6 +97,19 @@ class Series:
         if self.geometry.levels == 1:
             return self.count
         return self._published[0] - self._published[1]
+
+    @property
+    def lag(self) -> int:
+        """Prices that compaction has yet to come to: less than a block of level 1 at rest, and never negative. O(1)."""
+        if self.geometry.levels == 1:
+            return 0
+        covered = self._published[1]  # read first: a roll-up in between then finds more prices, not fewer
+        return self._published[0] - covered
+
+    @property
+    def batches(self) -> int:
+        """Batches ever appended. O(1)."""
+        return self._published[self.geometry.levels + 1]
 
     @property
     def resident(self) -> bool:
@@ -145,6 +159,7 @@ class Series:
         if refused >= 0:
             raise PriceError(refused, float(batch[refused]))
         self._published[0] = count + size
+        self._published[self.geometry.levels + 1] += 1
         return count + size
 
     def roll_up(self, through: int | None = None) -> None:

@@ -49,12 +49,21 @@ class MemoryReserveError(Exception):
 
 
 class Holding(NamedTuple):
-    """A symbol, how many prices were ever ``appended`` to it, the last of them, and ``Series.held_bytes``."""
+    """A symbol as whoever watches it sees it.
+
+    Args:
+        symbol: its name.
+        appended: prices, ever.
+        last: the newest of them.
+        held_bytes, batches, lag: as ``Series`` has them.
+    """
 
     symbol: str
     appended: int
     last: float
     held_bytes: int
+    batches: int
+    lag: int
 
 
 class _Occupant(NamedTuple):
@@ -162,7 +171,8 @@ class Symbols:
     def overview(self) -> list[Holding]:
         """What every symbol holds, in the order of the names' code points. O(max_symbols), no lock.
 
-        Each entry is of one moment between call and return; the list is not, if symbols come and go meanwhile.
+        Count and last price of an entry are of one moment between call and return, the rest of it within a batch of
+        that moment; the list is not of one moment, if symbols come and go meanwhile.
         """
         holdings = (self._holding(slot) for slot in range(self.layout.max_symbols))
         return sorted(holding for holding in holdings if holding is not None)
@@ -241,9 +251,9 @@ class Symbols:
         """What a slot's symbol holds, or None if the slot is free."""
         while name := self._name(slot):
             series = self._slot_series(slot)
-            newest, held_bytes = series.newest(), series.held_bytes
+            newest, watched = series.newest(), (series.held_bytes, series.batches, series.lag)
             if newest is not None and observe(self._words, self._serial_word(slot)) == name[0]:
-                return Holding(name[1].decode(), *newest, held_bytes)
+                return Holding(name[1].decode(), *newest, *watched)
         return None
 
     def _slot_series(self, slot: int) -> Series:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from .access import Guard, read_tokens
+from .logs import OWN
 from .settings import Settings
 from .tls import server_context
 
-log = logging.getLogger("tenfold")
+log = logging.getLogger(OWN)
 
 
 @dataclass(frozen=True)

@@ -181,25 +181,6 @@ def test_the_overview_is_sorted_and_each_entry_is_right() -> None:
     ]
 
 
-@pytest.mark.parametrize("size", [1, 9, 10, 999, 10_000, 123_456])
-def test_the_overview_says_what_the_kernel_has_committed(size: int) -> None:
-    """The bytes that a symbol is said to hold are those that the system has given it, to the page."""
-    symbols = Symbols(SharedMemory(Layout()))
-    for begin in range(0, size, 10_000):
-        symbols.append("A", np.ones(min(size - begin, 10_000)))
-        symbols.roll_up("A")
-    (holding,) = symbols.overview()
-    assert holding.held_bytes == resident_bytes(symbols.series("A")) - symbols.layout.directory_bytes
-
-
-def test_the_overview_of_memory_touched_at_the_start() -> None:
-    """A symbol whose slot was touched at the start holds all of it from its first price on."""
-    symbols = new_symbols()
-    symbols.append("A", [1.0])
-    symbols.series("A").resident = True
-    assert symbols.overview() == [("A", 1, 1.0, SMALL.slot_bytes)]
-
-
 def test_the_overview_while_a_symbol_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """A symbol that gives way to another while it is looked at is not mixed with it: the other one is listed, whole."""
     memory = SharedMemory(Layout(SMALL, max_symbols=1))
