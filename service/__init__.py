@@ -8,6 +8,8 @@ Read in this order:
 * ``strict``, ``whole``, ``limits``: the connection: its grammar, reading and writing in one piece, deadlines and caps
 * ``logs``       what reaches the log, and in which form
 * ``compactor``  the write-behind step, after the answer is on its way
+* ``metrics``    what is counted, and the memory that the workers count it in; ``measured``: where; ``exposition``: how
+  it is written down; ``monitoring``: a dashboard and alerts made of it
 * ``routes``     one small module a resource
 * ``access``     who may read and who may write
 * ``app``        the parts put together
@@ -17,3 +19,8 @@ Read in this order:
 * ``listeners``  their sockets; ``machine``: how much memory is left
 * ``serve``      from settings to a running tenfold; ``__main__``: the command line
 """
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
+"""As in pyproject.toml."""

@@ -11,9 +11,12 @@ from aggregation import Symbols
 from .access import Guard, unchecked
 from .compactor import Compactor
 from .limits import Sweeper
+from .measured import number_routes
+from .metrics import Counters, SharedMetrics
 from .problems import ProblemHandler
 from .routes.add_batch import add_batch_handler
 from .routes.health import health_handler
+from .routes.metrics import metrics_handler
 from .routes.stats import stats_handler
 from .routes.symbols import delete_symbol_handler, list_symbols_handler
 from .routes.windows import windows_handler
@@ -27,11 +30,19 @@ READ_AHEAD_BYTES = 256 * 1024
 """What is read of a body before reading pauses for the handler: enough for a largest batch at full precision."""
 
 
-def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold", guard: Guard | None = None) -> AnySanic:
+def create_app(
+    settings: Settings,
+    symbols: Symbols,
+    name: str = "tenfold",
+    guard: Guard | None = None,
+    counters: Counters | None = None,
+) -> AnySanic:
     """Make the Sanic application that serves these symbols. Its name must be unique in the process.
 
     With a guard, whoever reads or writes prices needs a token; without one there is no check on the way of a request.
+    It counts for itself if it is not told with whom.
     """
+    counters = counters or SharedMetrics(1).of_worker(0)
     app: AnySanic = Sanic(name, error_handler=ProblemHandler(), request_class=WholeRequest, configure_logging=False)
     app.config.ACCESS_LOG = False
     app.config.REQUEST_MAX_SIZE = settings.max_body
@@ -39,7 +50,8 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold", guar
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = settings.stop_seconds
 
     sweeper = app.ctx.sweeper = Sweeper(settings.limits)
-    compactor = Compactor(symbols)
+    app.ctx.counters = counters
+    compactor = Compactor(symbols, counters)
     reading, writing = (guard.reading, guard.writing) if guard else (unchecked, unchecked)
     app.add_route(writing(add_batch_handler(symbols, compactor)), "/add_batch", methods=["POST"], name="add_batch")
     app.add_route(reading(stats_handler(symbols)), "/stats", methods=["GET", "HEAD"], name="stats")
@@ -49,6 +61,9 @@ def create_app(settings: Settings, symbols: Symbols, name: str = "tenfold", guar
         writing(delete_symbol_handler(symbols)), "/symbols/<segment:str>", methods=["DELETE"], name="delete_symbol"
     )
     app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
+    metrics = reading(metrics_handler(settings, symbols, counters.shared))
+    app.add_route(metrics, "/metrics", methods=["GET", "HEAD"], name="metrics")
+    app.ctx.route_names = number_routes(app)  # after the last route
 
     @app.before_server_start
     async def sweep(_app: AnySanic) -> None:

@@ -8,15 +8,24 @@ level as far as it has come.
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 
 from aggregation import Symbols
 
+from .metrics import ROLL_UP_SECONDS_CELL, ROLL_UPS_CELL, Counters
+
 
 class Compactor:
-    """Rolls up the symbols that were appended to, in the order of their first append, one a turn of the event loop."""
+    """Rolls up the symbols that were appended to, in the order of their first append, one a turn of the event loop.
 
-    def __init__(self, symbols: Symbols) -> None:
+    Args:
+        symbols: what is rolled up.
+        counters: what is told how often, and how long it took.
+    """
+
+    def __init__(self, symbols: Symbols, counters: Counters) -> None:
         self._symbols = symbols
+        self._counters = counters
         self._due: dict[str, None] = {}  # a dict for its order
         self._scheduled = False
 
@@ -48,4 +57,7 @@ class Compactor:
     def _roll_up_next(self) -> None:
         symbol = next(iter(self._due))
         del self._due[symbol]
+        began = perf_counter()
         self._symbols.roll_up(symbol)
+        self._counters.seconds[ROLL_UP_SECONDS_CELL] += perf_counter() - began
+        self._counters.counts[ROLL_UPS_CELL] += 1

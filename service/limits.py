@@ -23,8 +23,16 @@ from sanic.server.protocols.http_protocol import HttpProtocol
 from .budget import Budget
 from .logs import OWN, QUIET_SECONDS, fields
 from .machine import give_back_memory
+from .measured import MeasuredHttp
+from .metrics import (
+    ACCEPTED_CELL,
+    ANSWER_TIMEOUT_CELL,
+    CONNECTIONS_CELL,
+    IDLE_TIMEOUT_CELL,
+    REFUSED_CELL,
+    REQUEST_TIMEOUT_CELL,
+)
 from .problems import Problem
-from .whole import WholeHttp
 
 log = logging.getLogger(OWN)
 
@@ -103,14 +111,15 @@ class Sweeper:
 
 
 class LimitedProtocol(HttpProtocol):
-    """A connection that can be swept. Finds its ``Sweeper`` in ``app.ctx.sweeper``."""
+    """A connection that can be swept. Finds its ``Sweeper`` and its ``Counters`` in ``app.ctx``."""
 
-    HTTP_CLASS = WholeHttp
+    HTTP_CLASS = MeasuredHttp
     __slots__ = (
         "_arrived",
         "_began",
         "_budget",
         "_counted",
+        "_counts",
         "_gave_up",
         "_limits",
         "_refused",
@@ -123,6 +132,7 @@ class LimitedProtocol(HttpProtocol):
         super().__init__(**options)
         self._limits: Limits = self.app.ctx.sweeper.limits
         self._budget: Budget = self.app.ctx.sweeper.budget
+        self._counts: memoryview[int] = self.app.ctx.counters.counts
         self._http = None
         self._refused = self._gave_up = self._counted = False
         self._arrived = 0
@@ -136,10 +146,13 @@ class LimitedProtocol(HttpProtocol):
             self._refused = True
             self.transport = transport
             self.app.ctx.sweeper.refused += 1
+            self._counts[REFUSED_CELL] += 1
             transport.write(SATURATED)
             self.close()
             return
         super().connection_made(transport)
+        self._counts[ACCEPTED_CELL] += 1
+        self._counts[CONNECTIONS_CELL] = len(self.connections)
         self.app.ctx.sweeper.connections = self.connections
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -147,6 +160,7 @@ class LimitedProtocol(HttpProtocol):
         if not self._refused:
             self._budget.forget(self)
             super().connection_lost(exc)
+            self._counts[CONNECTIONS_CELL] = len(self.connections)
 
     def data_received(self, data: bytes) -> None:
         """Take note of when a request begins, and of what it holds if that is much."""
@@ -207,9 +221,13 @@ class LimitedProtocol(HttpProtocol):
         elif self._stuck_since is not None:
             if self._stuck_since < late:
                 self.app.ctx.sweeper.late += 1
+                self._counts[ANSWER_TIMEOUT_CELL] += 1
                 self.abort()
         elif self._is_idle():
-            if self._time < now - self._limits.idle_seconds or not self.app.config.KEEP_ALIVE:  # which a stop ends
+            if self._time < now - self._limits.idle_seconds:
+                self._counts[IDLE_TIMEOUT_CELL] += 1
+                self.close()
+            elif not self.app.config.KEEP_ALIVE:  # which a stop ends
                 self.close()
         else:
             if self._http.request is not self._request:
@@ -217,6 +235,7 @@ class LimitedProtocol(HttpProtocol):
                 self._request = self._http.request
                 self._began = max(self._began, self._swept)
             if self._began < late:
+                self._counts[REQUEST_TIMEOUT_CELL] += 1
                 self._give_up(RequestTimeout())
         self._swept = now
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import mmap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,18 @@ def _available_in_group(group: Path, limit: str, usage: str) -> int:
         return int(most) - used + max(droppable, default=0)
     except (OSError, ValueError):  # the root group has no such files; a container may not show the path at all
         return UNLIMITED
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Bytes of a process's memory that are no file's and not mapped as shared; 0 if there is no such process.
+
+    Some 10 µs. Pages that it has not written to since it was forked count, though it still shares them.
+    """
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return 0
+    return (int(resident) - int(shared)) * mmap.PAGESIZE
 
 
 MADV_DONTNEED: Final = 4

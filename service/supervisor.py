@@ -24,6 +24,7 @@ from aggregation import SharedMemory
 from .entrance import Entrance
 from .logs import OWN, fields
 from .machine import unmap_library_pages
+from .metrics import SharedMetrics
 from .settings import Settings
 from .worker import die_with_parent, work
 
@@ -74,6 +75,7 @@ class Supervisor:
         self._listeners = listeners
         self._memory = memory
         self._entrance = entrance or Entrance()
+        self._metrics = SharedMetrics(len(listeners))
         self._announce: Callable[[], None] | None = announce
         self._workers = [_Worker(number) for number in range(len(listeners))]
         self._selector = selectors.DefaultSelector()
@@ -113,6 +115,7 @@ class Supervisor:
         """Fork the process of a worker."""
         supervisor = os.getpid()
         worker.ready, ready = os.pipe()
+        self._metrics.begin(worker.number)
         sys.stderr.flush()
         # A signal to the child must not reach our wake-up socket, which it shares until it has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -121,6 +124,7 @@ class Supervisor:
             self._become(worker, supervisor, ready)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(ready)
+        self._metrics.began(worker.number, worker.pid)
         worker.serving = False
         worker.pidfd = os.pidfd_open(worker.pid)
         pid = worker.pid
@@ -141,7 +145,8 @@ class Supervisor:
                 if listener is not self._listeners[worker.number]:
                     listener.close()
             listener = self._listeners[worker.number]
-            work(self._settings, self._memory, listener, lambda: _say(ready), self._entrance)
+            counters = self._metrics.of_worker(worker.number)
+            work(self._settings, self._memory, counters, listener, lambda: _say(ready), self._entrance)
             code = 0
         except BaseException:  # nothing may unwind into the supervisor
             log.exception("worker %d failed", worker.number, extra=fields(worker=worker.number))

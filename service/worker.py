@@ -17,15 +17,17 @@ from .entrance import Entrance
 from .limits import LimitedProtocol
 from .listeners import BACKLOG
 from .machine import MemoryGuard
+from .metrics import Counters
 from .settings import Settings
 from .tls import Handshake, Handshakes
 
 PR_SET_PDEATHSIG: Final = 1
 
 
-def work(
+def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part by its own maker
     settings: Settings,
     memory: SharedMemory,
+    counters: Counters,
     listener: socket.socket,
     ready: Callable[[], None],
     entrance: Entrance,
@@ -35,7 +37,7 @@ def work(
     SIGINT is the supervisor's: a terminal sends it to all processes at once, and the supervisor passes it on.
     """
     memory_guard = MemoryGuard(settings.reserve_bytes)
-    app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard)
+    app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard, counters=counters)
     protocol: type[asyncio.Protocol] = LimitedProtocol
     if entrance.tls is not None:
         protocol = Handshake

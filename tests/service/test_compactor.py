@@ -6,6 +6,7 @@ import pytest
 
 from aggregation import Geometry, Layout, SharedMemory, Symbols
 from service.compactor import Compactor
+from service.metrics import SharedMetrics
 
 NAMES = ["A", "B", "C"]
 
@@ -23,7 +24,7 @@ def test_nothing_is_rolled_up_before_the_loop_turns(symbols: Symbols) -> None:
     """Waking costs the caller nothing: the roll-up waits until the event loop is free."""
 
     async def scenario() -> None:
-        compactor = Compactor(symbols)
+        compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
         symbols.append("A", [1.0] * 100)
         compactor.wake("A")
         assert symbols.series("A").tail == 100
@@ -39,7 +40,7 @@ def test_one_series_a_turn(symbols: Symbols) -> None:
     """Between two roll-ups the event loop gets its turn, so that many symbols do not hold up an answer."""
 
     async def scenario() -> None:
-        compactor = Compactor(symbols)
+        compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
         for name in NAMES:
             symbols.append(name, [1.0] * 100)
             compactor.wake(name)
@@ -59,7 +60,7 @@ def test_it_wakes_again_after_it_was_done(symbols: Symbols) -> None:
     """Having caught up once does not end the compactor."""
 
     async def scenario() -> None:
-        compactor = Compactor(symbols)
+        compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
         for _ in range(3):
             symbols.append("A", [1.0] * 100)
             compactor.wake("A")
@@ -74,7 +75,7 @@ def test_drain_rolls_up_all_that_is_due(symbols: Symbols) -> None:
     """A stop leaves no roll-up undone."""
 
     async def scenario() -> None:
-        compactor = Compactor(symbols)
+        compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
         for name in NAMES:
             symbols.append(name, [1.0] * 100)
             compactor.wake(name)
@@ -88,7 +89,7 @@ def test_drain_rolls_up_all_that_is_due(symbols: Symbols) -> None:
 
 def test_a_symbol_that_was_deleted_meanwhile_does_no_harm(symbols: Symbols) -> None:
     """A roll-up that is due for a symbol that no longer exists is dropped, and the others are done."""
-    compactor = Compactor(symbols)
+    compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
 
     async def scenario() -> None:
         for name in NAMES:
