@@ -269,7 +269,7 @@ def test_when_memory_runs_out(shared_service: Forked, scarcity: mmap.mmap) -> No
 def test_a_reserve_that_the_machine_does_not_have() -> None:
     """With more in reserve than there is, tenfold warns of it at the start, serves, and takes no price."""
     with running("--memory-reserve", str(MORE_THAN_ANY_MACHINE_HAS), "--max-k", "2") as process:
-        assert any("WARNING full retention takes" in line and "--max-k" in line for line in process.log)
+        assert any(" WARNING " in line and "full retention takes" in line and "--max-k" in line for line in process.log)
         with Client(process.url) as client:
             for symbol in ("A", "B"):
                 assert client.add(symbol, [1.0]).status == 507
