@@ -15,6 +15,7 @@ from .measured import number_routes
 from .metrics import Counters, SharedMetrics
 from .problems import ProblemHandler
 from .routes.add_batch import add_batch_handler
+from .routes.dashboard import dashboard_handlers
 from .routes.health import health_handler
 from .routes.metrics import metrics_handler
 from .routes.stats import stats_handler
@@ -63,6 +64,8 @@ def create_app(
     app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
     metrics = reading(metrics_handler(settings, symbols, counters.shared))
     app.add_route(metrics, "/metrics", methods=["GET", "HEAD"], name="metrics")
+    for path, handler in dashboard_handlers().items():
+        app.add_route(handler, path, methods=["GET", "HEAD"], name=f"dashboard {path}")
     app.ctx.route_names = number_routes(app)  # after the last route
 
     @app.before_server_start

@@ -1,0 +1,260 @@
+// One symbol: its price, how fast prices come, the recent past, and its windows as bars on a common scale.
+
+import { Decimals, rate, rough, seconds, shortPower, whole } from "./format.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+
+const PAST_MS = 120_000; // what the sparkline shows at most,
+const PAST_AT_FIRST_MS = 15_000; // and what its width stands for at least
+const SAMPLE_MS = 500; // between two of its points
+const RATE_MS = 5000; // what a rate is taken over
+const STALE_MS = 10_000; // without a price, before that is worth a word
+const MARGIN = 1.5; // per cent of the scale at either end, so that a mark at the end is not cut in half
+
+/** An element; text is only ever set as text, and never read as markup. */
+export function element(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+function drawing(name, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+function set(node, attributes) {
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+}
+
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** A window's bar. Horizontal places are per cent of its width, vertical ones pixels from its middle. */
+class Bar {
+  constructor() {
+    this.range = drawing("line", { class: "range" });
+    this.ends = [drawing("line", { class: "end", y1: -3, y2: 3 }), drawing("line", { class: "end", y1: -3, y2: 3 })];
+    this.band = drawing("rect", { class: "band", y: -4, height: 8 });
+    this.average = drawing("line", { class: "average", y1: -4, y2: 4 });
+    this.last = drawing("line", { class: "last", y1: "0", y2: "100%" });
+    const middle = drawing("svg", { y: "50%", overflow: "visible" });
+    middle.append(this.range, ...this.ends, this.band, this.average);
+    this.node = drawing("svg", { class: "bar", "aria-hidden": "true" }, middle, this.last);
+  }
+
+  show(window, last, place) {
+    const [from, to] = [place(window.min), place(window.max)];
+    set(this.range, { x1: from, x2: to });
+    set(this.ends[0], { x1: from, x2: from });
+    set(this.ends[1], { x1: to, x2: to });
+    // A skewed window's average may be nearer to an extreme than one standard deviation: the box ends where prices do.
+    const deviation = Math.sqrt(window.var);
+    const left = Math.max(window.avg - deviation, window.min);
+    const right = Math.min(window.avg + deviation, window.max);
+    set(this.band, { x: place(left), width: `${parseFloat(place(right)) - parseFloat(place(left))}%` });
+    set(this.average, { x1: place(window.avg), x2: place(window.avg) });
+    set(this.last, { x1: place(last), x2: place(last) });
+  }
+}
+
+/** A row of the table: one window. */
+class Row {
+  constructor(k) {
+    this.k = k;
+    this.bar = new Bar();
+    this.of = element("span");
+    this.spread = element("span", { class: "spread", "aria-hidden": "true" }); // which is among the numbers, too
+    this.numbers = ["min", "avg", "max", "dev"].map((name) => element("span", { class: `number ${name}` }));
+    this.node = element(
+      "tr",
+      { tabindex: "-1", "data-k": String(k) },
+      element("th", { scope: "row", title: `last ${whole(10 ** k)}` }, shortPower(k)),
+      element("td", { class: "range-cell" }, this.bar.node),
+      element("td", { class: "note" }, this.of, this.spread),
+      ...this.numbers.map((number) => element("td", { class: "number-cell" }, number)),
+    );
+  }
+
+  show(window, last, place, decimals) {
+    const full = window.count === 10 ** this.k;
+    this.bar.show(window, last, place);
+    this.node.classList.toggle("partial", !full);
+    const texts = [
+      decimals.price(window.min),
+      decimals.average(window.avg),
+      decimals.price(window.max),
+      rough(Math.sqrt(window.var)),
+    ];
+    texts.forEach((text, index) => say(this.numbers[index], text));
+    const [min, avg, max, deviation] = texts;
+    say(this.of, full ? "" : `of ${whole(window.count)}`);
+    say(this.spread, full ? `± ${deviation}` : "");
+    this.details = {
+      title: `Last ${whole(10 ** this.k)} prices`,
+      note: full ? "" : `of ${whole(window.count)} there are so far`,
+      numbers: [
+        ["Minimum", min],
+        ["Average", avg],
+        ["Maximum", max],
+        ["Standard deviation", deviation],
+        ["Variance", rough(window.var)],
+        ["Last", decimals.price(last)],
+      ],
+    };
+    const spoken = this.details.numbers.map(([name, number]) => `${name.toLowerCase()} ${number}`).join(", ");
+    const label = [this.details.title, this.details.note].filter(Boolean).join(", ");
+    this.node.setAttribute("aria-label", `${label}: ${spoken}`);
+  }
+}
+
+export class Card {
+  #samples = []; // {time, count, last}, oldest first
+  #rows = [];
+  #decimals = new Decimals();
+  #count = -1;
+  #changed = 0;
+  #asked = -Infinity; // when all windows were last asked for,
+  #askedCount = -1; // and the count as it then was
+
+  constructor(symbol, number, maxK) {
+    this.symbol = symbol;
+    this.price = element("p", { class: "price" }, "–");
+    this.meta = element("p", { class: "meta" });
+    this.path = drawing("path", { class: "spark-line" });
+    this.dot = drawing("path", { class: "spark-dot" });
+    this.spark = drawing(
+      "svg",
+      { class: "spark", viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img" },
+      this.path,
+      this.dot,
+    );
+    for (let k = 1; k <= maxK; k += 1) this.#rows.push(new Row(k));
+    if (this.#rows.length) this.#rows[0].node.tabIndex = 0; // one stop a card; arrow keys go on from there
+    this.low = element("span");
+    this.high = element("span");
+    const title = element("h2", { id: `symbol-${number}`, title: symbol });
+    title.textContent = symbol;
+    const heads = ["Last", "Range", "", "Minimum", "Average", "Maximum", "Std deviation"];
+    const kinds = ["", "", "note", "number-cell", "number-cell", "number-cell", "number-cell"];
+    this.node = element(
+      "section",
+      { class: "card", "aria-labelledby": title.id },
+      element(
+        "div",
+        { class: "card-inside" },
+        element("div", { class: "head" }, element("div", { class: "now" }, title, this.price, this.meta), this.spark),
+        element(
+          "table",
+          { "aria-labelledby": title.id },
+          element(
+            "thead",
+            {},
+            element("tr", {}, ...heads.map((text, i) => element("th", { scope: "col", class: kinds[i] }, element("span", {}, text)))),
+          ),
+          element("tbody", {}, ...this.#rows.map((row) => row.node)),
+          element(
+            "tfoot",
+            { "aria-hidden": "true" },
+            element("tr", {}, element("td"), element("td", {}, element("div", { class: "axis" }, this.low, this.high))),
+          ),
+        ),
+      ),
+    );
+  }
+
+  /** Whether all windows should be asked for: there are new prices, and the last time was a while ago. */
+  wants(now, interval) {
+    return this.#count !== this.#askedCount && now - this.#asked >= interval;
+  }
+
+  get asked() {
+    return this.#asked;
+  }
+
+  row(k) {
+    return this.#rows[k - 1];
+  }
+
+  get rows() {
+    return this.#rows;
+  }
+
+  /** Forget what was collected: what comes next may be another run of the service, or another symbol of this name. */
+  reset() {
+    this.#samples = [];
+    this.#decimals = new Decimals();
+    this.#count = this.#askedCount = -1;
+    this.#asked = -Infinity;
+  }
+
+  /** Take this symbol's entry of a list of symbols. */
+  observe({ count, last }, now) {
+    if (count < this.#count) this.reset();
+    if (count !== this.#count) this.#changed = now;
+    this.#count = count;
+    const newest = this.#samples.at(-1);
+    if (newest === undefined || now - newest.time >= SAMPLE_MS) {
+      this.#samples.push({ time: now, count, last });
+      // The last one beyond the edge is kept: the line enters from there.
+      while (this.#samples.length > 2 && this.#samples[1].time < now - PAST_MS) this.#samples.shift();
+      this.#drawPast(now);
+    }
+    this.#decimals.observe([last], 0);
+    say(this.price, this.#decimals.price(last));
+    this.node.classList.remove("old");
+    const quiet = now - this.#changed;
+    this.node.classList.toggle("stale", quiet >= STALE_MS);
+    const perSecond = this.rate(now);
+    if (quiet >= STALE_MS) say(this.meta, `no new price for ${seconds(quiet / 1000)}`);
+    else say(this.meta, `${perSecond === null ? "…" : rate(perSecond)} prices/s · ${whole(count)} in all`);
+  }
+
+  /** Prices a second, of late; null as long as that cannot be known. */
+  rate(now) {
+    const since = this.#samples.findLast((sample) => sample.time <= now - RATE_MS) ?? this.#samples[0];
+    if (since === undefined || now - since.time < SAMPLE_MS) return null;
+    return ((this.#count - since.count) / (now - since.time)) * 1000;
+  }
+
+  /** Take the answer to a question for all windows, which was asked at a time. */
+  show(stats, time) {
+    if (stats === null) return;
+    this.#asked = time;
+    this.#askedCount = stats.count;
+    const windows = this.#rows.map((row) => stats.windows[row.k]);
+    const widest = windows.at(-1);
+    const spread = windows.map((window) => window.max - window.min).find((width) => width > 0) ?? 0;
+    this.#decimals.observe(windows.flatMap((window) => [window.min, window.max]), spread);
+    const width = widest.max - widest.min;
+    const place = (x) => `${width > 0 ? MARGIN + ((x - widest.min) / width) * (100 - 2 * MARGIN) : 50}%`;
+    this.#rows.forEach((row, index) => row.show(windows[index], stats.last, place, this.#decimals));
+    say(this.low, this.#decimals.price(widest.min));
+    say(this.high, width > 0 ? this.#decimals.price(widest.max) : "");
+  }
+
+  /** Say that what is shown is of the past. */
+  age(clock) {
+    this.node.classList.add("old");
+    this.node.classList.remove("stale");
+    say(this.meta, `as of ${clock}`);
+  }
+
+  #drawPast(now) {
+    const lasts = this.#samples.map((sample) => sample.last);
+    const [low, high] = [Math.min(...lasts), Math.max(...lasts)];
+    const width = Math.min(Math.max(now - this.#samples[0].time, PAST_AT_FIRST_MS), PAST_MS);
+    const x = (sample) => 98 * (1 - (now - sample.time) / width);
+    const y = (sample) => (high > low ? 36 - ((sample.last - low) / (high - low)) * 32 : 20);
+    const points = this.#samples.map((sample) => `${x(sample).toFixed(2)} ${y(sample).toFixed(2)}`);
+    this.path.setAttribute("d", `M${points.join("L")}`);
+    this.dot.setAttribute("d", `M${points.at(-1)}h0`);
+    const past = seconds((now - this.#samples[0].time) / 1000);
+    const [from, to] = [low, high].map((price) => this.#decimals.price(price));
+    this.spark.setAttribute("aria-label", `Price of the last ${past}: between ${from} and ${to}`);
+  }
+}
