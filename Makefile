@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help serve load test fuzz soak setup check audit format bench-core bench-workers bench-abuse lock clean
+.PHONY: help serve load test test-browser picture fuzz soak setup check audit format bench-core bench-workers bench-abuse lock clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -21,6 +21,12 @@ test: $(VENV)/.development  ## run the whole test suite; options: make test ARGS
 
 fuzz: $(VENV)/.development  ## other random requests in every run, for a while: make fuzz SECONDS=600
 	@$(BIN)/python -m tests.service.fuzz $(or $(SECONDS),60) $(SEED)
+
+test-browser: $(VENV)/.development  ## test just the dashboard, in Chromium (apt-get install chromium)
+	@$(BIN)/python -m pytest tests/service/test_dashboard.py $(ARGS)
+
+picture: $(VENV)/.development  ## take the picture of the dashboard in the README anew
+	@$(BIN)/python -m tests.service.picture docs/dashboard.png
 
 setup: $(VENV)/.development  ## just the environment, runtime and development
 

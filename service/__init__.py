@@ -12,6 +12,7 @@ Read in this order:
   it is written down; ``monitoring``: a dashboard and alerts made of it
 * ``routes``     one small module a resource
 * ``access``     who may read and who may write
+* ``pages``      what browsers are shown, and what they may do with it
 * ``app``        the parts put together
 * ``worker``     one process that serves
 * ``supervisor`` the parent that starts, replaces and stops the workers

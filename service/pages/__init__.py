@@ -60,6 +60,6 @@ def body_handler(body: bytes, content_type: str) -> Handler:
 
 
 def _has(request: Request, tag: str) -> bool:
-    """Whether the client names this entity tag as one that it has; W/ makes no difference (RFC 9110, section 13.1.2)."""
+    """Whether the client names this entity tag as one that it has; W/ in front is nothing (RFC 9110, 13.1.2)."""
     known = ",".join(request.headers.getall("if-none-match", []))
     return known.strip() == "*" or tag in (entry.strip().removeprefix("W/") for entry in known.split(","))
