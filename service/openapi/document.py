@@ -1,0 +1,38 @@
+"""The whole document: OpenAPI 3.1, one object."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.settings import Settings
+
+from .answers import responses
+from .operations import TAGS, paths
+from .schemas import Json, schemas
+
+VERSION: Final = "0.1.0"
+
+_ABOUT: Final = """\
+What the last 10, 100, … 10^{max_k} prices of an instrument look like: minimum, maximum, last, average and variance. \
+Producers post batches of prices, dashboards ask for windows, and an answer costs the same for every window.
+
+Every path is served with and without the slash at its end. Other methods than those listed get 405 with `Allow`.
+
+Errors are `application/problem+json` with one sentence that says what is wrong. A refused request changes nothing."""
+
+
+def openapi(settings: Settings) -> Json:
+    """The document of a service with these settings."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "tenfold",
+            "version": VERSION,
+            "summary": "Exact statistics over the last 10^k prices",
+            "description": _ABOUT.format(max_k=settings.max_k),
+        },
+        "servers": [{"url": "/", "description": "The service that this document comes from"}],
+        "tags": TAGS,
+        "paths": paths(settings),
+        "components": {"schemas": schemas(settings), "responses": responses(settings)},
+    }

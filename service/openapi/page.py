@@ -1,0 +1,242 @@
+"""The document as one HTML page: no script, nothing loaded, readable on a phone, in the dark and aloud."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from .answers import ANY_REQUEST
+from .curl import ADDRESS, command
+from .markup import block, paragraphs, pretty, prose, table
+from .schemas import Json
+
+STYLE: Final = Path(__file__).with_name("page.css").read_text()
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+HEADERS: Final = {
+    "content-security-policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+"""Nothing but this one style sheet may act on the page, and nobody may frame it."""
+
+
+def render(document: Json) -> str:
+    """The page of a document; O(its size)."""
+    info = document["info"]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{escape(info['title'])} · API</title><style>{STYLE}</style></head><body>"
+        '<a class="skip" href="#content">Skip to the content</a>'
+        f"<header><h1>{escape(info['title'])} <small>API {escape(info['version'])}</small></h1>"
+        f"<p>{prose(info['summary'])}</p></header>"
+        f'<div class="columns">{_contents(document)}<main id="content">'
+        f"{_introduction(document)}{_operations(document)}{_any_request(document)}{_schemas(document)}"
+        "</main></div></body></html>"
+    )
+
+
+def _by_tag(document: Json) -> dict[str, list[tuple[str, str, Json]]]:
+    """Tag to its operations, each with its method and its path; HEAD goes without saying."""
+    tagged: dict[str, list[tuple[str, str, Json]]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method != "head":
+                tagged[operation["tags"][0]].append((method, path, operation))
+    return tagged
+
+
+def _contents(document: Json) -> str:
+    groups = ""
+    for tag, operations in _by_tag(document).items():
+        links = "".join(
+            f'<li><a href="#{operation["operationId"]}">{_method(method)} <span>{escape(path)}</span></a></li>'
+            for method, path, operation in operations
+        )
+        groups += f"<h2>{escape(tag)}</h2><ul>{links}</ul>"
+    names = "".join(f'<li><a href="#{name}">{name}</a></li>' for name in document["components"]["schemas"])
+    return (
+        f'<nav aria-label="Contents">{groups}<h2>Reference</h2><ul><li><a href="#any">Any request</a></li>'
+        f'<li><a href="#schemas">Schemas</a><ul class="names">{names}</ul></li></ul></nav>'
+    )
+
+
+def _introduction(document: Json) -> str:
+    address = f"{ADDRESS}=http://127.0.0.1:8000"
+    return (
+        f"<section>{paragraphs(document['info']['description'])}<p>The commands below expect the address of the "
+        'service in a variable. The same as a document for programs: <a href="/openapi.json">openapi.json</a>.</p>'
+        f"{block(address, 'The address of the service')}</section>"
+    )
+
+
+def _method(method: str) -> str:
+    return f'<b class="method {method}">{method.upper()}</b>'
+
+
+def _operations(document: Json) -> str:
+    sections = ""
+    tags = {tag["name"]: tag["description"] for tag in document["tags"]}
+    for tag, operations in _by_tag(document).items():
+        parts = "".join(_operation(document, *operation) for operation in operations)
+        sections += f"<section><h2>{escape(tag)}</h2><p>{prose(tags[tag])}</p>{parts}</section>"
+    return sections
+
+
+def _operation(document: Json, method: str, path: str, operation: Json) -> str:
+    name = operation["operationId"]
+    also = ' <span class="also">and HEAD</span>' if "head" in document["paths"][path] else ""
+    return (
+        f'<article id="{name}" aria-labelledby="{name}-title"><h3 id="{name}-title">{_method(method)} '
+        f"<code>{escape(path)}</code>{also}</h3>"
+        f"<p><strong>{prose(operation['summary'])}.</strong> {prose(operation['description'])}</p>"
+        f"{_parameters(document, operation)}{_body(operation)}"
+        f"{block(command(method, path, operation), 'Command')}{_good(operation)}"
+        f"{_refused(document, operation)}</article>"
+    )
+
+
+def _parameters(document: Json, operation: Json) -> str:
+    rows = [
+        (
+            f"<code>{escape(one['name'])}</code>",
+            one["in"] + (", required" if one["required"] else ", optional"),
+            _kind(document, one["schema"]),
+            prose(one["description"]),
+        )
+        for one in operation.get("parameters", [])
+    ]
+    return table(("Parameter", "Where", "Type", "Meaning"), rows, "Parameters") if rows else ""
+
+
+def _body(operation: Json) -> str:
+    body = operation.get("requestBody")
+    if body is None:
+        return ""
+    kinds = ", ".join(
+        f"<code>{escape(media_type)}</code>" + (f": {_link(content['schema'])}" if "$ref" in content["schema"] else "")
+        for media_type, content in body["content"].items()
+    )
+    return f"<p>Body: {kinds}. {prose(body['description'])}</p>"
+
+
+def _good(operation: Json) -> str:
+    """The answers that are no problems, with their examples."""
+    parts = ""
+    for status, answer in operation["responses"].items():
+        if "$ref" in answer:
+            continue
+        parts += f'<p><b class="status">{status}</b> {prose(answer["description"])}'
+        for content in answer.get("content", {}).values():
+            if "$ref" in content["schema"]:
+                parts += f" {_link(content['schema'])}"
+            if "example" in content:
+                parts += f"</p>{block(pretty(content['example']), 'Answer')}<p>"
+        parts += "</p>"
+    return parts.replace("<p></p>", "")
+
+
+def _refused(document: Json, operation: Json) -> str:
+    """The refusals that are this operation's own."""
+    own = [
+        _refusal(document, answer)
+        for status, answer in operation["responses"].items()
+        if "$ref" in answer and int(status) not in ANY_REQUEST
+    ]
+    more = '<p class="more">And <a href="#any">what any request may get</a>.</p>'
+    return table(("Status", "When", "Says"), own, "Refusals") + more if own else more
+
+
+def _refusal(document: Json, answer: Json) -> tuple[str, str, str]:
+    response = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+    content = next(iter(response["content"].values()))
+    headers = "".join(
+        f"<br><code>{escape(name)}: {escape(header['example'])}</code>"
+        for name, header in response.get("headers", {}).items()
+    )
+    example = content["example"]
+    return (
+        f'<b class="status">{example["status"]}</b>',
+        prose(response["description"]),
+        prose(example["detail"]) + headers,
+    )
+
+
+def _any_request(document: Json) -> str:
+    """What any request may get; 405 is what a path answers to all other methods."""
+    names = document["components"]["responses"]
+    rows = []
+    for name in names:
+        row = _refusal(document, {"$ref": name})
+        example = next(iter(names[name]["content"].values()))["example"]
+        if example["status"] in ANY_REQUEST | {405}:
+            rows.append(row)
+    example = next(iter(names["NotABatch"]["content"].values()))["example"]
+    return (
+        '<section id="any"><h2>What any request may get</h2><p>Every error has a body like this one, '
+        f"<code>application/problem+json</code>: {_link({'$ref': 'Problem'})}</p>{block(pretty(example), 'A problem')}"
+        f"{table(('Status', 'When', 'Says'), rows, 'Refusals of any request')}</section>"
+    )
+
+
+def _schemas(document: Json) -> str:
+    parts = ""
+    for name, schema in document["components"]["schemas"].items():
+        required = schema.get("required", [])
+        rows = [
+            (
+                f"<code>{escape(member)}</code>" + ("" if member in required else " <small>optional</small>"),
+                _kind(document, one),
+                prose(_description(document, one)),
+            )
+            for member, one in schema.get("properties", {}).items()
+        ]
+        members = table(("Member", "Type", "Meaning"), rows, f"Members of {name}") if rows else ""
+        kind = "" if rows else f"<p>{_kind(document, schema)}</p>"
+        examples = "\n".join(pretty(example) for example in schema["examples"])
+        parts += (
+            f'<article id="{name}" aria-labelledby="{name}-title"><h3 id="{name}-title">{name}</h3>'
+            f"<p>{prose(schema['description'])}</p>{kind}{members}{block(examples, f'Examples of {name}')}</article>"
+        )
+    return f'<section id="schemas"><h2>Schemas</h2>{parts}</section>'
+
+
+def _link(reference: Json) -> str:
+    name = reference["$ref"].rpartition("/")[2]
+    return f'<a href="#{name}">{name}</a>'
+
+
+def _description(document: Json, schema: Json) -> str:
+    if "description" in schema:
+        return str(schema["description"])
+    if "$ref" in schema:
+        return str(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["description"])
+    return ""
+
+
+def _kind(document: Json, schema: Json) -> str:
+    """The type in a few words, with its bounds."""
+    if "$ref" in schema:
+        return _link(schema)
+    if "allOf" in schema:
+        return _kind(document, schema["allOf"][0])
+    if "const" in schema:
+        return f"always <code>{escape(json.dumps(schema['const']))}</code>"
+    kind: str = schema["type"]
+    if kind == "array":
+        return f"{schema['minItems']:,} to {schema['maxItems']:,} × {_kind(document, schema['items'])}"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if high is not None:
+        return f"{kind}, {low:,} to {high:,}" if isinstance(high, int) else f"{kind}, {low:g} to {high:g}"
+    return f"{kind}, at least {low}" if low is not None else kind
