@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+
+from service.openapi.document import openapi
+from service.openapi.schemas import SYMBOL_FORMAT
+from service.settings import Settings
+from service.wire import refuse_symbol
+from tests.service.process import Process, running
+
+SETTINGS = Settings(workers=1, max_k=4, max_batch=20, max_symbols=1000)
+
+schemathesis.openapi.format(
+    SYMBOL_FORMAT, st.text(min_size=1, max_size=16).filter(lambda text: refuse_symbol(text) is None)
+)
+"""JSON Schema counts characters, a symbol is counted in bytes; 16 characters are at most 64 bytes."""
+
+schema = schemathesis.openapi.from_dict(openapi(SETTINGS))
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Process]:
+    limits = ("--max-k", str(SETTINGS.max_k), "--max-batch", str(SETTINGS.max_batch))
+    with running("--workers", "1", "--max-symbols", str(SETTINGS.max_symbols), *limits) as process:
+        yield process
+        assert process.stop() == 0
+        text = "".join(process.log)
+        assert "Traceback" not in text
+        assert "ERROR" not in text
+
+
+@schema.parametrize()
+@hypothesis.settings(max_examples=20, derandomize=True, database=None, deadline=None)
+def test_what_is_described_is_what_is_answered(case: schemathesis.Case[Any], service: Process) -> None:
+    """Requests made from the document are answered as it says, the good ones and the bad ones."""
+    case.call_and_validate(base_url=service.url)
