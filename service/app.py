@@ -18,7 +18,7 @@ from .routes.add_batch import add_batch_handler
 from .routes.dashboard import dashboard_handlers
 from .routes.health import health_handler
 from .routes.metrics import metrics_handler
-from .routes.openapi import docs_handler, openapi_handler
+from .routes.openapi import docs_handlers, openapi_handler
 from .routes.stats import stats_handler
 from .routes.symbols import delete_symbol_handler, list_symbols_handler
 from .routes.windows import windows_handler
@@ -65,10 +65,9 @@ def create_app(
     app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
     metrics = reading(metrics_handler(settings, symbols, counters.shared))
     app.add_route(metrics, "/metrics", methods=["GET", "HEAD"], name="metrics")
-    for path, handler in dashboard_handlers().items():
-        app.add_route(handler, path, methods=["GET", "HEAD"], name=f"dashboard {path}")
     app.add_route(openapi_handler(settings), "/openapi.json", methods=["GET", "HEAD"], name="openapi")
-    app.add_route(docs_handler(settings), "/docs", methods=["GET", "HEAD"], name="docs")
+    for path, handler in (dashboard_handlers() | docs_handlers(settings)).items():
+        app.add_route(handler, path, methods=["GET", "HEAD"], name=f"page {path}")
     app.ctx.route_names = number_routes(app)  # after the last route
 
     @app.before_server_start

@@ -7,7 +7,7 @@ from typing import Final
 from service.settings import Settings
 
 from .answers import answers, ok, responses, without_bodies
-from .schemas import PRICES, STATISTICS, Json, ref
+from .schemas import PRICES, STATISTICS, Json, ref, symbols_example, windows_example
 
 PRICES_TAG: Final = "Prices"
 SYMBOLS_TAG: Final = "Symbols"
@@ -25,10 +25,13 @@ def paths(settings: Settings) -> Json:
     return {
         "/add_batch/": add_batch(settings),
         "/stats/": stats(settings),
+        "/stats/all/": all_stats(settings),
+        "/symbols/": list_symbols(settings),
         "/symbols/{symbol}": symbol(settings),
         "/health/": health(settings),
         "/openapi.json": document(settings),
         "/docs": page(settings),
+        "/": dashboard(settings),
     }
 
 
@@ -114,6 +117,39 @@ def stats(settings: Settings) -> Json:
     )
 
 
+def all_stats(settings: Settings) -> Json:
+    """All windows."""
+    good = ok("All windows of the symbol.", "AllStatistics", windows_example(settings))
+    return _readable(
+        {
+            "operationId": "getAllStatistics",
+            "tags": [PRICES_TAG],
+            "summary": "Statistics of all windows at one moment",
+            "description": (
+                "What `/stats/` gives for every k, all over the same prices. Cheaper than two queries of one window."
+            ),
+            "parameters": [_symbol_in_query()],
+            "responses": answers(settings, good, 404),
+        },
+        settings,
+    )
+
+
+def list_symbols(settings: Settings) -> Json:
+    """All symbols."""
+    good = ok("The symbols.", "Symbols", symbols_example(settings))
+    return _readable(
+        {
+            "operationId": "listSymbols",
+            "tags": [SYMBOLS_TAG],
+            "summary": "The symbols, and the limits",
+            "description": "What each symbol holds, and how much there may be of everything.",
+            "responses": answers(settings, good),
+        },
+        settings,
+    )
+
+
 def symbol(settings: Settings) -> Json:
     """One symbol."""
     return {
@@ -185,15 +221,32 @@ def page(settings: Settings) -> Json:
             "operationId": "getDocs",
             "tags": [SERVICE_TAG],
             "summary": "This document as a page",
-            "description": "For people: works without a network and without scripts.",
+            "description": "For people: needs no other network than the way to this service.",
             "responses": answers(settings, html_page("The page.")),
         },
         settings,
     )
 
 
+def dashboard(settings: Settings) -> Json:
+    """The page that shows the prices."""
+    return _readable(
+        {
+            "operationId": "getDashboard",
+            "tags": [SERVICE_TAG],
+            "summary": "The dashboard",
+            "description": "Every symbol's windows as they change, in a browser.",
+            "responses": answers(settings, html_page("The page. It holds no prices; it asks for them.")),
+        },
+        settings,
+    )
+
+
 def html_page(description: str) -> Json:
-    """A 200 with a page."""
+    """A 200 with a page, and a 304 for whoever has it already."""
+    tag = {"ETag": {"description": "Send it back in `If-None-Match`.", "required": True, "schema": {"type": "string"}}}
+    content = {"text/html; charset=utf-8": {"schema": {"type": "string"}}}
     return {
-        "200": {"description": description, "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}}}
+        "200": {"description": description, "headers": tag, "content": content},
+        "304": {"description": "It has not changed since the `ETag` of `If-None-Match`.", "headers": tag},
     }

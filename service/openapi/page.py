@@ -1,9 +1,7 @@
-"""The document as one HTML page: no script, nothing loaded, readable on a phone, in the dark and aloud."""
+"""The document as one HTML page: everything from this service, readable on a phone, in the dark and aloud."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from html import escape
 from pathlib import Path
@@ -14,20 +12,8 @@ from .curl import ADDRESS, command
 from .markup import block, paragraphs, pretty, prose, table
 from .schemas import Json
 
-STYLE: Final = Path(__file__).with_name("page.css").read_text()
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-
-HEADERS: Final = {
-    "content-security-policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cache-control": "no-cache",
-}
-"""Nothing but this one style sheet may act on the page, and nobody may frame it."""
+STYLE: Final = Path(__file__).with_name("page.css").read_bytes()
+STYLE_PATH: Final = "/assets/docs.css"
 
 
 def render(document: Json) -> str:
@@ -37,7 +23,9 @@ def render(document: Json) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(info['title'])} · API</title><style>{STYLE}</style></head><body>"
+        f"<title>{escape(info['title'])} · API</title>"
+        f'<link rel="icon" href="/assets/icon.svg"><link rel="stylesheet" href="{STYLE_PATH}">'
+        '<script src="/assets/theme.js"></script></head><body>'
         '<a class="skip" href="#content">Skip to the content</a>'
         f"<header><h1>{escape(info['title'])} <small>API {escape(info['version'])}</small></h1>"
         f"<p>{prose(info['summary'])}</p></header>"

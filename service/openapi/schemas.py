@@ -46,6 +46,40 @@ def _count(description: str) -> Json:
     return {"type": "integer", "minimum": 0, "description": description}
 
 
+def windows_example(settings: Settings) -> Json:
+    """All windows of the story: four prices are fewer than the shortest window has room for."""
+    window = {"count": 4, **{name: value for name, value in STATISTICS.items() if name != "last"}}
+    windows = {str(k): window for k in range(1, settings.max_k + 1)}
+    return {"symbol": "EURUSD", "count": 4, "last": STATISTICS["last"], "windows": windows}
+
+
+def symbols_example(settings: Settings) -> Json:
+    """The symbols of the story, and the limits."""
+    return {"symbols": [dict(_HOLDING)], "limits": _limits(settings)}
+
+
+_HOLDING: Final = {"symbol": "EURUSD", "count": 4, "last": STATISTICS["last"], "bytes": 8192}
+
+
+def _limits(settings: Settings) -> Json:
+    return {
+        "max_symbols": settings.max_symbols,
+        "max_k": settings.max_k,
+        "retention": settings.geometry.retention,
+        "max_batch": settings.max_batch,
+    }
+
+
+def _moments(price: Json) -> Json:
+    """What a window says of its prices, besides the last of them."""
+    return {
+        "min": {"allOf": [price], "description": "The smallest, to the bit."},
+        "max": {"allOf": [price], "description": "The largest, to the bit."},
+        "avg": {"allOf": [price], "description": "The mean."},
+        "var": {"type": "number", "minimum": 0, "description": "The population variance: divided by N, not N − 1."},
+    }
+
+
 def schemas(settings: Settings) -> Json:
     """All schemas by name, with the limits of these settings."""
     price = ref("Price")
@@ -103,17 +137,75 @@ def schemas(settings: Settings) -> Json:
         "Statistics": _record(
             "One window: the last 10^k prices, or all there are if fewer.",
             {
-                "min": {"allOf": [price], "description": "The smallest, to the bit."},
-                "max": {"allOf": [price], "description": "The largest, to the bit."},
+                **_moments(price),
                 "last": {"allOf": [price], "description": "The newest, to the bit."},
-                "avg": {"allOf": [price], "description": "The mean."},
-                "var": {
-                    "type": "number",
-                    "minimum": 0,
-                    "description": "The population variance: divided by N, not N − 1.",
-                },
             },
             STATISTICS,
+        ),
+        "AllStatistics": _record(
+            "All windows of a symbol at one moment.",
+            {
+                "symbol": ref("Symbol"),
+                "count": _count("Prices ever appended to the symbol."),
+                "last": {"allOf": [price], "description": "The newest price, which is the last of every window."},
+                "windows": {
+                    "type": "object",
+                    "description": "Each window under its k.",
+                    "properties": {str(k): ref("Window") for k in range(1, settings.max_k + 1)},
+                    "required": [str(k) for k in range(1, settings.max_k + 1)],
+                    "additionalProperties": False,
+                },
+            },
+            windows_example(settings),
+        ),
+        "Window": _record(
+            "One of all windows.",
+            {
+                "count": _count("Prices in this window: 10^k, or all there are if fewer."),
+                **_moments(price),
+            },
+            windows_example(settings)["windows"]["1"],
+        ),
+        "Symbols": _record(
+            "The symbols by name, and the limits of the service.",
+            {
+                "symbols": {
+                    "type": "array",
+                    "items": ref("Holding"),
+                    "minItems": 0,
+                    "maxItems": settings.max_symbols,
+                    "description": "Each is of one moment; they need not be of the same.",
+                },
+                "limits": ref("Limits"),
+            },
+            symbols_example(settings),
+        ),
+        "Holding": _record(
+            "What a symbol holds.",
+            {
+                "symbol": ref("Symbol"),
+                "count": _count("Prices ever appended to it."),
+                "last": {"allOf": [price], "description": "The newest of them."},
+                "bytes": _count("Memory that its prices and summaries lie on, in whole pages."),
+            },
+            _HOLDING,
+        ),
+        "Limits": _record(
+            "What there may be.",
+            {
+                name: {"const": value, "description": description}
+                for (name, value), description in zip(
+                    _limits(settings).items(),
+                    (
+                        "Symbols.",
+                        "The longest window is the last 10^max_k prices.",
+                        "Prices kept.",
+                        "Prices in a batch.",
+                    ),
+                    strict=True,
+                )
+            },
+            _limits(settings),
         ),
         "Health": _record(
             "It serves.",

@@ -6,7 +6,8 @@ import orjson
 from sanic import HTTPResponse, Request
 
 from service.openapi.document import openapi
-from service.openapi.page import HEADERS, render
+from service.openapi.page import STYLE, STYLE_PATH, render
+from service.pages import body_handler
 from service.settings import Settings
 
 from . import Handler
@@ -22,11 +23,9 @@ def openapi_handler(settings: Settings) -> Handler:
     return document
 
 
-def docs_handler(settings: Settings) -> Handler:
-    """Make the handler that answers with the document as a page."""
-    body = render(openapi(settings)).encode()
-
-    async def docs(_request: Request) -> HTTPResponse:
-        return HTTPResponse(body, headers=HEADERS, content_type="text/html; charset=utf-8")
-
-    return docs
+def docs_handlers(settings: Settings) -> dict[str, Handler]:
+    """Make the handlers of the document as a page and of its style sheet, by path."""
+    return {
+        "/docs": body_handler(render(openapi(settings)).encode(), "text/html; charset=utf-8"),
+        STYLE_PATH: body_handler(STYLE, "text/css; charset=utf-8"),
+    }
