@@ -178,7 +178,7 @@ def symbol(settings: Settings) -> Json:
 
 def health(settings: Settings) -> Json:
     """Whether it serves."""
-    example = {"status": "ok", "symbols": 1, "max_symbols": settings.max_symbols}
+    example = {"status": "ok", "symbols": 0, "max_symbols": settings.max_symbols}
     return _readable(
         {
             "operationId": "getHealth",

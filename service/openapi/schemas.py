@@ -214,7 +214,7 @@ def schemas(settings: Settings) -> Json:
                 "symbols": _count("Symbols that there are."),
                 "max_symbols": {"const": settings.max_symbols, "description": "Symbols that there may be."},
             },
-            {"status": "ok", "symbols": 1, "max_symbols": settings.max_symbols},
+            {"status": "ok", "symbols": 0, "max_symbols": settings.max_symbols},
         ),
         "Problem": _record(
             "What is wrong with a request (RFC 9457). A refused request changes nothing.",
