@@ -116,7 +116,7 @@ def test_an_unknown_symbol_is_404(api: Api) -> None:
 
 def test_an_unknown_path_is_404(api: Api) -> None:
     """A path that does not exist is 404, as a problem document."""
-    for path in ("/", "/stat", "/stats/x", "/add_batch/x"):
+    for path in ("/stat", "/stats/x", "/add_batch/x"):
         response = api.get(path)
         assert response.status_code == 404
         assert response.json()["status"] == 404
