@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.exposition import CONTENT_TYPE
 from service.settings import Settings
 
 from .answers import answers, ok, responses, without_bodies
@@ -29,6 +30,7 @@ def paths(settings: Settings) -> Json:
         "/symbols/": list_symbols(settings),
         "/symbols/{symbol}": symbol(settings),
         "/health/": health(settings),
+        "/metrics": metrics(settings),
         "/openapi.json": document(settings),
         "/docs": page(settings),
         "/": dashboard(settings),
@@ -186,6 +188,21 @@ def health(settings: Settings) -> Json:
             "summary": "Whether it serves",
             "description": "For a load balancer or a container's probe: 200 as soon as batches are served.",
             "responses": answers(settings, ok("It serves.", "Health", example)),
+        },
+        settings,
+    )
+
+
+def metrics(settings: Settings) -> Json:
+    """What Prometheus collects."""
+    content = {CONTENT_TYPE: {"schema": {"type": "string"}}}
+    return _readable(
+        {
+            "operationId": "getMetrics",
+            "tags": [SERVICE_TAG],
+            "summary": "Metrics for Prometheus",
+            "description": "Of all workers, whichever is asked.",
+            "responses": answers(settings, {"200": {"description": "The metrics.", "content": content}}),
         },
         settings,
     )
