@@ -19,7 +19,7 @@ def command(method: str, path: str, operation: Json) -> str:
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", quote(str(parameter["example"]), safe=""))
-        elif parameter["in"] == "query":
+        elif "example" in parameter:
             query[parameter["name"]] = parameter["example"]
     target = f"{path}?{urlencode(query)}" if query else path
     words = [f'curl "${ADDRESS}{target}"']

@@ -75,6 +75,15 @@ def add_batch(settings: Settings) -> Json:
                 f"Appends 1 to {settings.max_batch:,} prices to a symbol, all or none of them. A symbol's first batch "
                 f"creates it; there may be {settings.max_symbols:,}. Once this is answered, every query sees them."
             ),
+            "parameters": [
+                {
+                    "name": "symbol",
+                    "in": "query",
+                    "required": False,
+                    "description": "Needed with `application/octet-stream`, ignored with JSON.",
+                    "schema": ref("Symbol"),
+                }
+            ],
             "requestBody": {
                 "required": True,
                 "description": f"At most {settings.max_body:,} bytes, not compressed.",
@@ -82,7 +91,17 @@ def add_batch(settings: Settings) -> Json:
                     "application/json": {
                         "schema": ref("Batch"),
                         "example": {"symbol": "EURUSD", "values": PRICES},
-                    }
+                    },
+                    "application/octet-stream": {
+                        "schema": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": (
+                                f"1 to {settings.max_batch:,} little-endian float64, and nothing else; the symbol is in "
+                                "the query."
+                            ),
+                        }
+                    },
                 },
             },
             "responses": answers(
