@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from aggregation import MemoryReserveError, TooManySymbolsError
+from service.access import NO_TOKEN, READ_ONLY
 from service.problems import PROBLEM_JSON, UNKNOWN_SYMBOL, Problem
 from service.settings import KIBIBYTE, Settings
 
@@ -45,6 +46,22 @@ def refusals(settings: Settings) -> list[Refusal]:
             "BadRequest",
             "The body is not JSON, a parameter is missing, given twice or wrong, or this is not well-formed HTTP.",
             Problem(HTTPStatus.BAD_REQUEST, f"k must be a whole number from 1 to {settings.max_k}."),
+        ),
+        Refusal(
+            "Unauthorized",
+            "The service asks for tokens, and this request has none or an unknown one.",
+            NO_TOKEN,
+            {"WWW-Authenticate": _header("How to prove who you are.", {"type": "string"}, "Bearer")},
+        ),
+        Refusal(
+            "Forbidden",
+            "The token may read, but not write.",
+            READ_ONLY,
+            {
+                "WWW-Authenticate": _header(
+                    "What is missing.", {"type": "string"}, 'Bearer error="insufficient_scope", scope="write"'
+                )
+            },
         ),
         Refusal("NotFound", "No price of this symbol was added, or nothing is at this path.", UNKNOWN_SYMBOL),
         Refusal(

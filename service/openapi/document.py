@@ -23,6 +23,11 @@ Errors are `application/problem+json` with one sentence that says what is wrong.
 
 def openapi(settings: Settings) -> Json:
     """The document of a service with these settings."""
+    components: Json = {"schemas": schemas(settings), "responses": responses(settings)}
+    if settings.token_file is not None:
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the service's token file."}
+        }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -34,5 +39,5 @@ def openapi(settings: Settings) -> Json:
         "servers": [{"url": "/", "description": "The service that this document comes from"}],
         "tags": TAGS,
         "paths": paths(settings),
-        "components": {"schemas": schemas(settings), "responses": responses(settings)},
+        "components": components,
     }

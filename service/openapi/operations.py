@@ -37,6 +37,11 @@ def paths(settings: Settings) -> Json:
     }
 
 
+def _guarded(settings: Settings) -> Json:
+    """What an operation says of tokens: nothing, unless the service asks for them."""
+    return {"security": [{"bearer": []}]} if settings.token_file is not None else {}
+
+
 def _in_query(name: str, description: str, schema: Json, example: object) -> Json:
     return {
         "name": name,
@@ -69,6 +74,7 @@ def add_batch(settings: Settings) -> Json:
     return {
         "post": {
             "operationId": "addBatch",
+            **_guarded(settings),
             "tags": [PRICES_TAG],
             "summary": "Append a batch of prices",
             "description": (
@@ -97,7 +103,7 @@ def add_batch(settings: Settings) -> Json:
                             "type": "string",
                             "format": "binary",
                             "description": (
-                                f"1 to {settings.max_batch:,} little-endian float64, and nothing else; the symbol is in "
+                                f"1 to {settings.max_batch:,} little-endian float64; the symbol is in "
                                 "the query."
                             ),
                         }
@@ -107,6 +113,8 @@ def add_batch(settings: Settings) -> Json:
             "responses": answers(
                 settings,
                 ok("All prices are appended.", "Receipt", {"symbol": "EURUSD", "added": 4, "count": 4}),
+                401,
+                403,
                 409,
                 415,
                 422,
@@ -122,6 +130,7 @@ def stats(settings: Settings) -> Json:
     return _readable(
         {
             "operationId": "getStatistics",
+            **_guarded(settings),
             "tags": [PRICES_TAG],
             "summary": "Statistics of one window",
             "description": (
@@ -132,7 +141,7 @@ def stats(settings: Settings) -> Json:
                 _symbol_in_query(),
                 _in_query("k", "The window: the last 10^k prices. Digits only, as in `4`.", ks, 1),
             ],
-            "responses": answers(settings, ok("The window's statistics.", "Statistics", STATISTICS), 404),
+            "responses": answers(settings, ok("The window's statistics.", "Statistics", STATISTICS), 401, 404),
         },
         settings,
     )
@@ -144,13 +153,14 @@ def all_stats(settings: Settings) -> Json:
     return _readable(
         {
             "operationId": "getAllStatistics",
+            **_guarded(settings),
             "tags": [PRICES_TAG],
             "summary": "Statistics of all windows at one moment",
             "description": (
                 "What `/stats/` gives for every k, all over the same prices. Cheaper than two queries of one window."
             ),
             "parameters": [_symbol_in_query()],
-            "responses": answers(settings, good, 404),
+            "responses": answers(settings, good, 401, 404),
         },
         settings,
     )
@@ -162,10 +172,11 @@ def list_symbols(settings: Settings) -> Json:
     return _readable(
         {
             "operationId": "listSymbols",
+            **_guarded(settings),
             "tags": [SYMBOLS_TAG],
             "summary": "The symbols, and the limits",
             "description": "What each symbol holds, and how much there may be of everything.",
-            "responses": answers(settings, good),
+            "responses": answers(settings, good, 401),
         },
         settings,
     )
@@ -176,6 +187,7 @@ def symbol(settings: Settings) -> Json:
     return {
         "delete": {
             "operationId": "deleteSymbol",
+            **_guarded(settings),
             "tags": [SYMBOLS_TAG],
             "summary": "Delete a symbol with all its prices",
             "description": (
@@ -192,7 +204,7 @@ def symbol(settings: Settings) -> Json:
                     "example": "EURUSD",
                 }
             ],
-            "responses": answers(settings, {"204": {"description": "It is gone."}}, 404),
+            "responses": answers(settings, {"204": {"description": "It is gone."}}, 401, 403, 404),
         }
     }
 
@@ -218,10 +230,11 @@ def metrics(settings: Settings) -> Json:
     return _readable(
         {
             "operationId": "getMetrics",
+            **_guarded(settings),
             "tags": [SERVICE_TAG],
             "summary": "Metrics for Prometheus",
             "description": "Of all workers, whichever is asked.",
-            "responses": answers(settings, {"200": {"description": "The metrics.", "content": content}}),
+            "responses": answers(settings, {"200": {"description": "The metrics.", "content": content}}, 401),
         },
         settings,
     )
