@@ -56,6 +56,10 @@ class Window(NamedTuple):
     k: int
 
 
+UNSERVED_TYPE: Final = Problem(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, in UTF-8, or application/octet-stream."
+)
+
 Reader = Callable[[bytes, str, int], Batch | Problem]
 """From a request's body, its query and the limit to a batch. Whether the prices are within bounds the series says."""
 
@@ -98,8 +102,7 @@ def choose_reader(media_type: str | None, encoding: str | None) -> Reader | Prob
         return read_json
     if kind == "application/octet-stream" and set(parameters) <= {""}:
         return read_binary
-    detail = "Content-Type must be application/json, in UTF-8, or application/octet-stream."
-    return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+    return UNSERVED_TYPE
 
 
 _parser = simdjson.Parser()

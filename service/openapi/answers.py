@@ -13,6 +13,7 @@ from aggregation import MemoryReserveError, TooManySymbolsError
 from service.access import NO_TOKEN, READ_ONLY
 from service.problems import PROBLEM_JSON, UNKNOWN_SYMBOL, Problem
 from service.settings import KIBIBYTE, Settings
+from service.wire import UNSERVED_TYPE
 
 from .schemas import Json, ref
 
@@ -88,7 +89,7 @@ def refusals(settings: Settings) -> list[Refusal]:
         Refusal(
             "UnsupportedMediaType",
             "`Content-Type` is neither absent nor one that is listed, or there is a `Content-Encoding`.",
-            Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, in UTF-8."),
+            UNSERVED_TYPE,
         ),
         Refusal(
             "ExpectationFailed",

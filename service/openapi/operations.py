@@ -103,8 +103,7 @@ def add_batch(settings: Settings) -> Json:
                             "type": "string",
                             "format": "binary",
                             "description": (
-                                f"1 to {settings.max_batch:,} little-endian float64; the symbol is in "
-                                "the query."
+                                f"1 to {settings.max_batch:,} little-endian float64; the symbol is in the query."
                             ),
                         }
                     },
