@@ -60,7 +60,7 @@ def create_app(
     app.add_route(reading(windows_handler(symbols)), "/stats/all", methods=["GET", "HEAD"], name="windows")
     app.add_route(reading(list_symbols_handler(symbols)), "/symbols", methods=["GET", "HEAD"], name="list_symbols")
     app.add_route(
-        writing(delete_symbol_handler(symbols)), "/symbols/<segment:str>", methods=["DELETE"], name="delete_symbol"
+        writing(delete_symbol_handler(symbols)), "/symbols/<symbol:str>", methods=["DELETE"], name="delete_symbol"
     )
     app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
     metrics = reading(metrics_handler(settings, symbols, counters.shared))

@@ -29,15 +29,15 @@ def list_symbols_handler(symbols: Symbols) -> Handler:
 def delete_symbol_handler(symbols: Symbols) -> Handler:
     """Make the handler that removes a symbol with all its prices."""
 
-    async def delete_symbol(_request: Request, segment: str) -> HTTPResponse:
-        symbol = read_segment(segment)
-        if isinstance(symbol, Problem):
-            return symbol.response()
+    async def delete_symbol(_request: Request, symbol: str) -> HTTPResponse:
+        name = read_segment(symbol)
+        if isinstance(name, Problem):
+            return name.response()
         try:
-            symbols.delete(symbol)
+            symbols.delete(name)
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL.response()
-        log.info("symbol %s deleted", symbol, extra=fields(symbol=symbol))
+        log.info("symbol %s deleted", name, extra=fields(symbol=name))
         return HTTPResponse(status=204)
 
     return delete_symbol
