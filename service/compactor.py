@@ -25,7 +25,7 @@ class Compactor:
 
     def __init__(self, symbols: Symbols, counters: Counters) -> None:
         self._symbols = symbols
-        self._counters = counters
+        self._counts, self._seconds = counters.counts, counters.seconds
         self._due: dict[str, None] = {}  # a dict for its order
         self._scheduled = False
 
@@ -59,5 +59,5 @@ class Compactor:
         del self._due[symbol]
         began = perf_counter()
         self._symbols.roll_up(symbol)
-        self._counters.seconds[ROLL_UP_SECONDS_CELL] += perf_counter() - began
-        self._counters.counts[ROLL_UPS_CELL] += 1
+        self._seconds[ROLL_UP_SECONDS_CELL] += perf_counter() - began
+        self._counts[ROLL_UPS_CELL] += 1
