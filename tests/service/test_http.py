@@ -381,6 +381,18 @@ def test_a_client_that_never_reads_is_cut_off(service: Process) -> None:
     assert sent < 64 * 1024 * 1024, "it was to be held back"
 
 
+@pytest.mark.parametrize("requests", [0, 1], ids=["from the start", "after a request"])
+def test_an_idle_connection_is_closed_without_a_word(requests: int) -> None:
+    """A connection without a request is closed after its time, silently, and others are served."""
+    with running("--workers", "1", "--max-k", "1", "--idle-seconds", "0.5") as process:
+        with closing(connect(process)) as connection:
+            for _ in range(requests):
+                connection.sendall(HEALTH + b"\r\n")
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            assert read_to_end(connection) == b""
+        assert count(process) == 1
+
+
 def test_connections_beyond_the_cap_are_refused_without_harm(service: Process) -> None:
     """Newcomers beyond the cap get 503 with Retry-After; those in place are served, and others once some have left."""
     in_place = [connect(service) for _ in range(MAX_CONNECTIONS)]
