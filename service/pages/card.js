@@ -190,6 +190,7 @@ export class Card {
     this.#decimals = new Decimals();
     this.#count = this.#askedCount = -1;
     this.#asked = -Infinity;
+    this.node.classList.add("old"); // until its windows are known anew
   }
 
   /** Take this symbol's entry of a list of symbols. */
@@ -206,7 +207,6 @@ export class Card {
     }
     this.#decimals.observe([last], 0);
     say(this.price, this.#decimals.price(last));
-    this.node.classList.remove("old");
     const quiet = now - this.#changed;
     this.node.classList.toggle("stale", quiet >= STALE_MS);
     const perSecond = this.rate(now);
@@ -224,6 +224,7 @@ export class Card {
   /** Take the answer to a question for all windows, which was asked at a time. */
   show(stats, time) {
     if (stats === null) return;
+    this.node.classList.remove("old");
     this.#asked = time;
     this.#askedCount = stats.count;
     const windows = this.#rows.map((row) => stats.windows[row.k]);
