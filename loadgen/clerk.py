@@ -159,7 +159,7 @@ class Clerk:
                 backlog=len(self._events),
                 cpu=time.process_time(),
                 mistakes=self._described if final else [],
-                endings=[ledger.ending(self._plan.windows) for ledger in self._ledgers] if final else [],
+                endings=[ledger.endings(self._plan.windows) for ledger in self._ledgers] if final else [],
                 final=final,
             )
         )

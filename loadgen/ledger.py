@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain, combinations
@@ -76,7 +77,7 @@ class Tally:
 
 
 class Ending(NamedTuple):
-    """What a symbol must hold in the end: all prices ever added, and the statistics of each window, if known."""
+    """What a symbol may hold in the end: all prices ever added, and the statistics of each window, if known."""
 
     symbol: str
     total: int
@@ -172,13 +173,18 @@ class Ledger:
         self.tally.unchecked += len(self._parked)
         self._parked.clear()
 
-    def ending(self, windows: Iterable[int]) -> Ending | None:
-        """What the symbol must hold now; nothing if a batch is in doubt."""
-        history = self._history
-        if history is None or self._waiting or self._lost:
-            return None
-        known = {k: history.statistics(history.count, k) for k in windows} if history.count else {}
-        return Ending(self.symbol, history.count, known)
+    def endings(self, windows: Sequence[int]) -> list[Ending]:
+        """What the symbol may hold now: one state, or one for every choice of batches that are in doubt."""
+        if self._history is None or self._waiting:
+            return []
+        found = []
+        for choice in _choices(self._lost):
+            history = deepcopy(self._history)
+            for seq in choice:
+                history.append(self._lost[seq].prices)
+            known = {k: history.statistics(history.count, k) for k in windows} if history.count else {}
+            found.append(Ending(self.symbol, history.count, known))
+        return found
 
     def _acknowledged(self, receipt: Receipt, batch: _Waiting, body: bytes) -> int:
         """Note where a batch went; what is acknowledged now."""
@@ -230,9 +236,11 @@ class Ledger:
 
     def _lost_that_make(self, size: int) -> list[tuple[int, ...]]:
         """Every choice of lost batches that hold so many prices together."""
-        lost = sorted(self._lost)[-MOST_LOST:]
-        choices = chain.from_iterable(combinations(lost, number) for number in range(1, len(lost) + 1))
-        return [choice for choice in choices if sum(len(self._lost[seq].prices) for seq in choice) == size]
+        return [
+            choice
+            for choice in _choices(self._lost)
+            if choice and sum(len(self._lost[seq].prices) for seq in choice) == size
+        ]
 
     def _in_order(self, choice: tuple[int, ...]) -> bool:
         """Whether each of these was decided before the next one was sent."""
@@ -323,6 +331,12 @@ class Ledger:
                 newest=tuple(history.newest(count, 10)) if history else (),
             )
         )
+
+
+def _choices(lost: Iterable[int]) -> Iterator[tuple[int, ...]]:
+    """Every choice of the newest lost batches, none of them among the choices; each in the order of sending."""
+    newest = sorted(lost)[-MOST_LOST:]
+    return chain.from_iterable(combinations(newest, number) for number in range(len(newest) + 1))
 
 
 def _spelled(statistics: Statistics) -> str:

@@ -131,5 +131,5 @@ class ClerkState:
     backlog: int
     cpu: float
     mistakes: list[tuple[int, Mistake]] = field(default_factory=list)
-    endings: list[Ending | None] = field(default_factory=list)
+    endings: list[list[Ending]] = field(default_factory=list)
     final: bool = False

@@ -137,9 +137,9 @@ class Outcome:
         return [mistake for clerk in self.clerks.values() for mistake in clerk.mistakes]
 
     @property
-    def endings(self) -> list[Ending | None]:
-        """What each symbol must hold in the end, nothing for one whose last batch is in doubt."""
-        return [ending for clerk in self.clerks.values() for ending in clerk.endings]
+    def endings(self) -> list[list[Ending]]:
+        """What each symbol may hold in the end: several states for one whose last batch is in doubt."""
+        return [endings for clerk in self.clerks.values() for endings in clerk.endings]
 
     @property
     def failed(self) -> int:

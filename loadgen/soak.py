@@ -10,6 +10,7 @@ import multiprocessing as mp
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
@@ -86,15 +87,22 @@ class Result:
 
 
 class _Look:
-    """Looks at the workers every second, and hands the second on."""
+    """Has the trouble begin after the first second, looks at the workers after each, and hands the second on."""
 
-    def __init__(self, service: Launched, watcher: Watcher | None) -> None:
+    def __init__(self, service: Launched, troubles: Sequence[Connection], watcher: Watcher | None) -> None:
         self._service = service
+        self._troubles = troubles
         self._watcher = watcher
+        self._begun = False
         self.own_most = 0
 
     def second(self, outcome: Outcome) -> None:
         """A second has been added to the outcome."""
+        if not self._begun:
+            self._begun = True
+            seconds = outcome.plan.seconds - 1
+            for trouble in self._troubles:
+                trouble.send(time.monotonic() + max(seconds - CALM_SECONDS, seconds / 2))
         self.own_most = max(self.own_most, _own(self._service.footprints()))
         if self._watcher is not None:
             self._watcher.second(outcome)
@@ -136,10 +144,8 @@ def soak(
             gone=PATIENCE_SECONDS,
             windows=tuple(range(1, MAX_K + 1)),
         )
-        look = _Look(service, watcher)
-        until = time.monotonic() + max(seconds - CALM_SECONDS, seconds / 2)
-        blows = _apart(partial(strike, service, seed, until))
-        crowds = _apart(partial(harass, service, seed, until))
+        blows, crowds = _apart(partial(strike, service, seed)), _apart(partial(harass, service, seed))
+        look = _Look(service, (blows, crowds), watcher)
         outcome = execute(plan, watcher=look)
         result = Result(outcome, blows.recv(), crowds.recv(), _own(before), look.own_most)
         result.violations += _of_load(outcome, result.blows)
@@ -158,13 +164,14 @@ def soak(
     return result
 
 
-def _apart(job: Callable[[], Blows | Crowds]) -> Connection:
-    """Have a process of its own do a job; what it returns comes over the pipe."""
-    here, there = FORK.Pipe(duplex=False)
+def _apart(job: Callable[[float], Blows | Crowds]) -> Connection:
+    """Have a process of its own do a job, once it is told until when; what it returns comes back over the pipe."""
+    here, there = FORK.Pipe()
 
     def work() -> None:
         here.close()
-        there.send(job())
+        with suppress(EOFError):
+            there.send(job(there.recv()))
 
     FORK.Process(target=work, daemon=True).start()
     there.close()
@@ -204,25 +211,28 @@ def _compare(plan: Plan, outcome: Outcome) -> Iterator[str | None]:
     """Ask for every window once more, and for the count of each symbol; for each of these nothing, or what is wrong."""
     caller = Caller(plan.target)
     try:
-        for ending, name in zip(outcome.endings, plan.symbols, strict=True):
-            if ending is None:
-                yield f"{name}: whether its last batch was taken is not known"
-            else:
-                yield from _compare_symbol(plan, caller, ending)
+        for name, endings in zip(plan.symbols, outcome.endings, strict=True):
+            yield from _compare_symbol(plan, caller, name, endings)
     except (OSError, ProtocolError) as error:
         yield f"no answer in the end: {error}"
     finally:
         caller.close()
 
 
-def _compare_symbol(plan: Plan, caller: Caller, ending: Ending) -> Iterator[str | None]:
-    for k, wanted in ending.windows.items():
-        found = read_statistics(caller.call(stats_request(plan.target, ending.symbol, k)).body)
+def _compare_symbol(plan: Plan, caller: Caller, name: str, endings: Sequence[Ending]) -> Iterator[str | None]:
+    """The count tells which of the possible endings it is; the windows must be that one's."""
+    answers = {k: read_statistics(caller.call(stats_request(plan.target, name, k)).body) for k in plan.windows}
+    receipt = read_receipt(caller.call(batch_request(plan.target, name, np.ones(1))).body)
+    total = receipt.total - 1 if receipt is not None else None
+    ending = next((ending for ending in endings if ending.total == total), None)
+    if ending is None:
+        yield f"{name}: expected {' or '.join(str(ending.total) for ending in endings)} prices in the end; got {total}"
+        return
+    yield None
+    for k, found in answers.items():
+        wanted = ending.windows.get(k)
         right = found is not None and wanted is not None and not mismatches(found, wanted)
-        yield None if right else f"{ending.symbol}, k = {k}: expected {wanted} in the end; got {found}"
-    receipt = read_receipt(caller.call(batch_request(plan.target, ending.symbol, np.ones(1))).body)
-    right = receipt is not None and receipt.total == ending.total + 1
-    yield None if right else f"{ending.symbol}: expected {ending.total} prices and one more; got {receipt}"
+        yield None if right else f"{name}, k = {k}: expected {wanted} in the end; got {found}"
 
 
 def _released(service: Launched, sockets: int) -> list[Footprint]:
