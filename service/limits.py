@@ -39,6 +39,11 @@ log = logging.getLogger(OWN)
 SWEEP_SECONDS: Final = 0.5
 """How late a deadline may be noticed."""
 
+MOST_CUT: Final = 20
+BREATH_SECONDS: Final = 0.02
+"""A thousand connections that came together are past their deadline together. To cut one off costs some 0.3 ms, so only
+so many are cut off in a row, and requests are served in between."""
+
 FREE_BYTES: Final = 16 * 1024
 """What of a request may arrive before it is counted: all but large batches, and a thousand of these are 16 MiB."""
 
@@ -68,21 +73,25 @@ class Limits:
 
 
 class Sweeper:
-    """Closes the connections of one worker that are past a deadline, and reports these and the refused by number."""
+    """Closes the connections of one worker that are past a deadline, and reports who was sent away by number."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.budget = Budget(limits.request_bytes)
         self.connections: AbstractSet[LimitedProtocol] = frozenset()
         self._swollen = False
-        self.refused = self.late = 0
+        self.refused = self.late = self.crowded_out = 0
         self._report_at = 0.0
 
     def start(self) -> None:
         """Sweep now and every half second from now on; call it from the event loop."""
         now = time.monotonic()
+        cut = 0
         for connection in list(self.connections):
-            connection.sweep(now)
+            cut += connection.sweep(now)
+            if cut >= MOST_CUT:
+                asyncio.get_running_loop().call_later(BREATH_SECONDS, self.start)
+                return
         self._give_back()
         if now >= self._report_at and self.report():
             self._report_at = now + QUIET_SECONDS
@@ -98,16 +107,22 @@ class Sweeper:
             give_back_memory()
 
     def report(self) -> bool:
-        """Log how many connections were refused and closed since the last report; whether there were any."""
-        refused, late = self.refused, self.late
-        self.refused = self.late = 0
+        """Log how many were refused and closed since the last report; whether there were any."""
+        refused, late, crowded_out = self.refused, self.late, self.crowded_out
+        self.refused = self.late = self.crowded_out = 0
         if refused:
             log.warning(
                 "refused %d connections beyond the most that are served", refused, extra=fields(refused=refused)
             )
         if late:
             log.warning("closed %d connections that were past a deadline", late, extra=fields(late=late))
-        return refused + late > 0
+        if crowded_out:
+            log.warning(
+                "refused %d unfinished requests for want of room",
+                crowded_out,
+                extra=fields(crowded_out=crowded_out),
+            )
+        return refused + late + crowded_out > 0
 
 
 class LimitedProtocol(HttpProtocol):
@@ -117,13 +132,13 @@ class LimitedProtocol(HttpProtocol):
     __slots__ = (
         "_arrived",
         "_began",
+        "_begun",
         "_budget",
         "_counted",
         "_counts",
         "_gave_up",
         "_limits",
         "_refused",
-        "_request",
         "_stuck_since",
         "_swept",
     )
@@ -136,7 +151,7 @@ class LimitedProtocol(HttpProtocol):
         self._http = None
         self._refused = self._gave_up = self._counted = False
         self._arrived = 0
-        self._request: object = None
+        self._begun = 0
         self._began = self._swept = time.monotonic()
         self._stuck_since: float | None = None
 
@@ -186,6 +201,7 @@ class LimitedProtocol(HttpProtocol):
 
     def give_way(self) -> None:
         """Let go of what was received, and answer 503 if no answer was begun."""
+        self.app.ctx.sweeper.crowded_out += 1
         if self._stuck_since is None and self._http is not None:
             self._give_up(ServiceUnavailable(headers={"retry-after": "1"}))
         else:
@@ -211,33 +227,41 @@ class LimitedProtocol(HttpProtocol):
     def check_timeouts(self) -> None:
         """Sanic's own idle timers, a timer a connection: the sweep does it all."""
 
-    def sweep(self, now: float) -> None:
-        """Close the connection if it is past a deadline."""
-        if self._http is None:
-            return
+    def sweep(self, now: float) -> bool:
+        """Close the connection if it is past a deadline, or idle at a stop; whether it was."""
+        http = self._http
+        if http is None:
+            return False
         late = now - self._limits.request_seconds
+        swept, self._swept = self._swept, now
         if self._gave_up:
             self.abort()
         elif self._stuck_since is not None:
-            if self._stuck_since < late:
-                self.app.ctx.sweeper.late += 1
-                self._counts[ANSWER_TIMEOUT_CELL] += 1
-                self.abort()
+            if self._stuck_since >= late:
+                return False
+            self._note_late(ANSWER_TIMEOUT_CELL)
+            self.abort()
         elif self._is_idle():
             if self._time < now - self._limits.idle_seconds:
                 self._counts[IDLE_TIMEOUT_CELL] += 1
-                self.close()
-            elif not self.app.config.KEEP_ALIVE:  # which a stop ends
-                self.close()
+            elif self.app.config.KEEP_ALIVE:  # which a stop ends
+                return False
+            self.close()
         else:
-            if self._http.request is not self._request:
+            if http.begun != self._begun:
                 # Pipelined requests follow each other without a moment of idleness. This one came after the last sweep.
-                self._request = self._http.request
-                self._began = max(self._began, self._swept)
-            if self._began < late:
-                self._counts[REQUEST_TIMEOUT_CELL] += 1
-                self._give_up(RequestTimeout())
-        self._swept = now
+                self._begun = http.begun
+                self._began = max(self._began, swept)
+            if self._began >= late:
+                return False
+            self._note_late(REQUEST_TIMEOUT_CELL)
+            self._give_up(RequestTimeout())
+        return True
+
+    def _note_late(self, cell: int) -> None:
+        """Count a client that is past its deadline, for whoever watches and for the log."""
+        self._counts[cell] += 1
+        self.app.ctx.sweeper.late += 1
 
     def _is_idle(self) -> bool:
         """Whether no byte of a request is outstanding; a body that nobody wanted is still read after its answer."""
@@ -250,7 +274,6 @@ class LimitedProtocol(HttpProtocol):
             self.abort()
             return
         self._gave_up = True
-        self.app.ctx.sweeper.late += 1
         self._http.exception = reason
         if self._task is not None:
             self._task.cancel()

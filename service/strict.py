@@ -47,16 +47,18 @@ def is_host(value: str) -> bool:
 class StrictHttp(Http):
     """HTTP/1.1, with the exceptions to its grammar taken back."""
 
-    __slots__ = ("_pipelined",)
+    __slots__ = ("_pipelined", "begun")
 
     def __init__(self, protocol: HttpProtocol) -> None:
         super().__init__(protocol)
         self.request = None  # type: ignore[assignment]  # Sanic sets it before it reads it, but does not declare it
+        self.begun = 0  # requests, of which the last may not have come to its first byte
 
     def init_for_request(self) -> None:
         """Be ready for the next request, and let go of the last one's body, to which Sanic holds on until then."""
         if self.request is not None:
             self.request.body = b""
+        self.begun += 1
         self._pipelined = bool(self.recv_buffer)
         super().init_for_request()
 
