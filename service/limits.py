@@ -222,6 +222,8 @@ class LimitedProtocol(HttpProtocol):
         """Close at once, and see that nothing goes on reading from what is closed."""
         super().abort()
         if self._task is not None:
+            if self._http is not None and self._http.request is None:
+                self._http.create_empty_request()  # Sanic names the request when it is cancelled, and fails without one
             self._task.cancel()
 
     def check_timeouts(self) -> None:
