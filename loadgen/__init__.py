@@ -24,7 +24,7 @@ shows it and writes it down. Read in this order:
 * ``run``       starts the processes and listens to them
 * ``report``, ``plots``, ``view``  tables, JSON and CSV; PNG; the live terminal
 * ``launch``    a service of our own, looked at through /proc
-* ``abuse``, ``trouble``, ``soak``  clients that misbehave; kills and crowds; load among them, and what is left afterwards
+* ``abuse``, ``trouble``, ``soak``  clients that misbehave; kills and crowds; load among them, and what is left
 * ``check``, ``replay``, ``reproduce``  the other commands
 * ``__main__``  the command line
 """
