@@ -97,7 +97,7 @@ def test_prices_outlive_the_next_parse() -> None:
 @pytest.mark.parametrize("depth", [900, 980, 1000, 1010, 1020, 1030])
 def test_nesting_that_not_every_parser_follows_is_no_defect(depth: int) -> None:
     """Where one parser gives up on nesting and another does not, depending on the Python, the answer is one of two."""
-    answer = read_batch(b'{"symbol":"A","values":[1],"x":' + b"[" * depth + b"]" * depth + b"}", MAX_BATCH)
+    answer = read_json(b'{"symbol":"A","values":[1],"x":' + b"[" * depth + b"]" * depth + b"}", "", MAX_BATCH)
     assert verdict(answer) in (("A", np.array([1.0]).tobytes()), HTTPStatus.BAD_REQUEST)
 
 
