@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help serve load test test-browser picture fuzz soak setup check audit format bench-core bench-workers bench-abuse lock clean
+.PHONY: help serve load test test-browser picture fuzz soak setup check audit format bench bench-core bench-workers \
+    bench-abuse lock clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -16,7 +17,7 @@ serve: $(VENV)/.runtime  ## start the service; options: make serve ARGS="--port 
 load: $(VENV)/.loadgen  ## put it under load and check every answer: make load ARGS="run --duration 10"
 	@exec $(BIN)/python -m loadgen $(ARGS)
 
-test: $(VENV)/.development  ## run the whole test suite; options: make test ARGS="-k fold -x"
+test: $(VENV)/.development $(VENV)/.bench  ## run the whole test suite; options: make test ARGS="-k fold -x"
 	@$(BIN)/python -m pytest $(ARGS)
 
 fuzz: $(VENV)/.development  ## other random requests in every run, for a while: make fuzz SECONDS=600
@@ -42,6 +43,9 @@ audit: $(VENV)/.development  ## look up every locked dependency among the known 
 format: $(VENV)/.development  ## put the code into its format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix --quiet
+
+bench: $(VENV)/.bench  ## tenfold beside bare Sanic and the ordinary ways, in minutes; make bench ARGS="--quick"
+	@$(BIN)/python -m loadgen.bench $(ARGS)
 
 bench-core: $(VENV)/.runtime  ## time append, roll-up and fold beside numpy
 	@$(BIN)/python -m loadgen.bench.core $(ARGS)
@@ -83,6 +87,11 @@ $(VENV)/.runtime: requirements.lock | $(BIN)/python
 $(VENV)/.loadgen: requirements-loadgen.lock $(VENV)/.runtime
 	@echo "installing what the load generator needs …"
 	@$(PIP) install --require-hashes -r requirements-loadgen.lock
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
+	@echo "installing what the benchmark compares with …"
+	@$(PIP) install --require-hashes -r requirements-bench.lock
 	@touch $@
 
 $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime

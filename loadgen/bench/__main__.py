@@ -1,0 +1,71 @@
+"""tenfold beside the floor and beside the ordinary ways: ``python -m loadgen.bench``, or ``make bench``.
+
+All answers are compared before anything is timed; where they disagree, the run ends with exit code 1 and says who is
+wrong. Verdicts do not change the exit code, since they depend on the machine.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from . import over_http, steps
+from .drive import RefusedError
+from .effort import FULL, QUICK, Effort
+from .machine import describe
+from .picture import draw
+from .report import Report, print_report, write_json
+from .servers import choose_cores, on_core
+from .truth import DisagreementError
+from .verdicts import verdicts
+
+
+def measure(effort: Effort, console: Console) -> Report:
+    """Everything, with a line on the console for each part.
+
+    Raises:
+        DisagreementError: an answer is wrong.
+        RefusedError: a request was refused.
+    """
+    begin = time.perf_counter()
+    cores = choose_cores()
+    machine = describe(cores)
+
+    def say(what: str) -> None:
+        console.print(f"[dim]{time.perf_counter() - begin:5.0f} s  {what}[/]", highlight=False)
+
+    with on_core(cores.client):
+        http = over_http.measure(cores, effort, say)
+        in_process = steps.measure(cores, effort, say)
+    seconds = time.perf_counter() - begin
+    return Report(machine, effort, seconds, http, in_process, verdicts(http, in_process, effort))
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Hold 10^6 prices instead of 10^8: under a minute, to see that it works.")
+@click.option(
+    "--json", "document", type=Path, default=".bench/bench.json", show_default=True, help="Where every sample goes."
+)
+@click.option(
+    "--plot", "plot", type=Path, default=".bench/bench.png", show_default=True, help="Where the picture goes."
+)
+def main(quick: bool, document: Path, plot: Path) -> None:
+    """Compare tenfold with bare Sanic, and with the ordinary ways to do its job; a table, JSON and a picture."""
+    progress = Console(stderr=True)
+    try:
+        report = measure(QUICK if quick else FULL, progress)
+    except (DisagreementError, RefusedError) as error:
+        raise click.ClickException(str(error)) from error
+    terminal = Console()
+    # A pipe has no width; tables folded to 80 columns would be of no use in a file.
+    print_report(report, terminal if terminal.is_terminal else Console(width=150))
+    write_json(report, document)
+    draw(report, plot)
+    terminal.print(f"every sample: {document}\npicture: {plot}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

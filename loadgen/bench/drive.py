@@ -1,0 +1,169 @@
+"""The one client of all servers: closed loop for cost and rate, open loop for latency.
+
+Raw sockets and ready-made requests: some 15 µs of the client's own core for a request, so that the server is what is
+waited for. What a request costs the server is read from the kernel and does not depend on the client at all.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from loadgen.client import READ_BYTES, Response, parse
+from loadgen.plan import Target
+
+from .servers import Server
+
+CONNECTIONS: Final = 16
+"""Enough that the server always has a request to go on with, as under load; few enough to stay in the caches."""
+
+SETTLE_SECONDS: Final = 0.002
+"""From the last answer to reading the server's CPU time: what it leaves for after the answer is its cost too."""
+
+SEED: Final = 12
+"""Of the moments of the open loop: the same ones for everybody who is compared."""
+
+TIMEOUT_SECONDS: Final = 30.0
+
+
+class Cost(NamedTuple):
+    """What requests cost: CPU time of the server for one, in µs, and how many were answered in a second.
+
+    ``client_share`` is the part of the time that the client was busy: near 1 it holds the server up, and only the CPU
+    time says something about the server.
+    """
+
+    cpu_us: float
+    per_second: float
+    client_share: float
+
+
+class RefusedError(Exception):
+    """A server did not answer 200."""
+
+
+def call(target: Target, request: bytes) -> Response:
+    """Send one request over a connection of its own; its answer, whatever it is."""
+    with _connected(target, 1) as (connection,):
+        connection.sendall(request)
+        return _receive(connection)
+
+
+def post_all(target: Target, requests: Iterable[bytes]) -> None:
+    """Send requests one after the other over one connection; each must be answered 200.
+
+    Raises:
+        RefusedError: one is not.
+    """
+    with _connected(target, 1) as (connection,):
+        for request in requests:
+            connection.sendall(request)
+            _expect_success(_receive(connection))
+
+
+def closed_loop(server: Server, requests: Sequence[bytes], seconds: float) -> Cost:
+    """Send the next request on a connection as soon as its last one is answered; the requests go around.
+
+    Connections are served in turn, so each is read when its answer is there already or about to be.
+
+    Raises:
+        RefusedError: an answer is not 200.
+    """
+    upcoming = cycle(requests)
+    with _connected(server.target, CONNECTIONS) as connections:
+        for connection in connections:  # the first request on a connection pays for making it
+            connection.sendall(next(upcoming))
+            _expect_success(_receive(connection))
+        time.sleep(SETTLE_SECONDS)
+        cpu, own, begin, done = server.cpu_seconds(), time.process_time(), time.perf_counter(), 0
+        end = begin + seconds
+        for connection in connections:
+            connection.sendall(next(upcoming))
+        while time.perf_counter() < end:
+            for connection in connections:
+                _expect_success(_receive(connection))
+                connection.sendall(next(upcoming))
+            done += CONNECTIONS
+        for connection in connections:
+            _expect_success(_receive(connection))
+        done += CONNECTIONS
+        elapsed = time.perf_counter() - begin
+        busy = (time.process_time() - own) / elapsed
+        time.sleep(SETTLE_SECONDS)
+        return Cost((server.cpu_seconds() - cpu) / done * 1e6, done / elapsed, busy)
+
+
+def open_loop(server: Server, request: bytes, rate: float, seconds: float, spin: bool) -> list[float]:
+    """Send at random moments, ``rate`` a second on average, whatever the answers do; latencies in µs.
+
+    A latency counts from the moment at which the request was to be sent: if all connections wait for answers, it waits
+    with them, and that shows (open model, no coordinated omission).
+
+    Args:
+        server: which.
+        request: what is sent.
+        rate: requests a second, exponentially distributed intervals.
+        seconds: how long.
+        spin: never sleep, so that the client is on time to the microsecond; it needs a core of its own.
+
+    Raises:
+        RefusedError: an answer is not 200.
+    """
+    intervals = np.random.default_rng(SEED).exponential(1 / rate, max(1, int(rate * seconds)))
+    latencies: list[float] = []
+    with _connected(server.target, CONNECTIONS) as connections:
+        poll = select.epoll()
+        by_number = {connection.fileno(): connection for connection in connections}
+        for number in by_number:
+            poll.register(number, select.EPOLLIN)
+        idle, intended = list(connections), dict.fromkeys(by_number, 0.0)
+        moments = (time.perf_counter() + 0.01 + np.cumsum(intervals)).tolist()
+        upcoming = 0
+        while len(latencies) < len(moments):
+            while idle and upcoming < len(moments) and moments[upcoming] <= time.perf_counter():
+                connection = idle.pop()
+                intended[connection.fileno()] = moments[upcoming]
+                connection.sendall(request)
+                upcoming += 1
+            for number, _ in poll.poll(0 if spin else 0.0005):
+                _expect_success(_receive(by_number[number]))
+                latencies.append((time.perf_counter() - intended[number]) * 1e6)
+                idle.append(by_number[number])
+        poll.close()
+    return latencies
+
+
+@contextmanager
+def _connected(target: Target, count: int) -> Iterator[list[socket.socket]]:
+    connections = [socket.create_connection(target, TIMEOUT_SECONDS) for _ in range(count)]
+    for connection in connections:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def _receive(connection: socket.socket) -> Response:
+    received = b""
+    while True:
+        part = connection.recv(READ_BYTES)
+        if not part:
+            raise ConnectionResetError("closed by the server")
+        received = received + part if received else part
+        response = parse(received)
+        if response is not None:
+            return response
+
+
+def _expect_success(response: Response) -> None:
+    if response.status != 200:  # noqa: PLR2004 - OK
+        raise RefusedError(f"{response.status}: {response.body[:200].decode(errors='replace')}")

@@ -1,0 +1,278 @@
+"""What was measured, as tables for the terminal and as JSON with every sample."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from . import truth
+from .effort import Effort
+from .machine import Machine
+from .over_http import BARE, FASTAPI, TENFOLD, Cell, OverHttp
+from .rivals.rival import TENFOLD as LIBRARY
+from .steps import Pair, Steps, median_step
+from .table import Row
+
+LEAST_WIDTH: Final = 110
+"""Of a table, so that what stands above and below it stays on a line."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run."""
+
+    machine: Machine
+    effort: Effort
+    seconds: float
+    over_http: OverHttp
+    in_process: Steps
+    must_reach: list[Row]
+
+
+def write_json(report: Report, path: Path) -> None:
+    """All of it, every sample included; verdicts with their bounds in words.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    document = _plain(report)
+    for row, written in zip(report.must_reach, document["must_reach"], strict=True):
+        written.update(target=row.target, verdict=row.verdict)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a report is made of
+    """Dataclasses and named tuples as objects of JSON."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Every table, what must be reached last."""
+    http, steps, rounds = report.over_http, report.in_process, report.effort.rounds
+    console.print(report.machine.text, highlight=False)
+    console.print(f"medians of {rounds} rounds, ratios within rounds; {report.seconds:.0f} s in all\n", highlight=False)
+    tables = [
+        _queries(http),
+        _growth(http),
+        _latencies(http),
+        _batches(http),
+        _steps(steps),
+        _batch_sizes(steps),
+        _contenders(steps),
+        _must_reach(report.must_reach),
+    ]
+    for table in tables:
+        console.print(table)
+
+
+def _table(title: str, caption: str, *columns: str) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", min_width=LEAST_WIDTH)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place else "left", no_wrap=place > 0)
+    return table
+
+
+def _queries(http: OverHttp) -> Table:
+    table = _table(
+        "GET over HTTP, one worker",
+        f"16 connections, closed loop. CPU time is the server's, from the kernel. {_busy(http.queries)}",
+        "",
+        "window",
+        "prices held",
+        "CPU a request",
+        "requests/s",
+        "of the bare handler's",
+    )
+    bare = http.query(BARE, 0)
+    for cell in http.queries:
+        ratio = f"{cell.rate_ratio(bare):.2f} ×" if bare and cell.costs else ""
+        window = f"10^{cell.k}" if cell.k else "–"
+        table.add_row(cell.contender, window, _held(cell.held), *_cost(cell), ratio)
+    return table
+
+
+def _growth(http: OverHttp) -> Table:
+    table = _table(
+        "Does it matter how many prices are held? GET /stats of the longest window",
+        "CPU time a request. tenfold's symbols and the bare handler in the same rounds; the other service on its own.",
+        "prices held",
+        TENFOLD,
+        "of the bare handler's",
+        FASTAPI,
+    )
+    longest = max((cell.k for cell in http.growth), default=0)
+    bare = http.grown(BARE, 0, longest)
+    for held in sorted({cell.held for cell in http.growth} - {0}):
+        ours, theirs = (http.grown(name, held, longest) for name in (TENFOLD, FASTAPI))
+        ratio = f"{ours.cpu_ratio(bare):.2f} ×" if ours and bare else ""
+        table.add_row(f"{held:,}", _cost(ours)[0] if ours else "", ratio, _cost(theirs)[0] if theirs else "")
+    return table
+
+
+def _latencies(http: OverHttp) -> Table:
+    table = _table(
+        "Latency of GET /stats, open model, from the moment intended",
+        "Random arrivals at half of tenfold's highest rate, the same for both; medians over rounds.",
+        "",
+        "requests/s",
+        "p50",
+        "p99",
+    )
+    for latency in http.latencies:
+        table.add_row(
+            latency.contender,
+            f"{latency.rate:,.0f}",
+            f"{median(latency.p50):,.0f} µs",
+            f"{median(latency.p99):,.0f} µs",
+        )
+    return table
+
+
+def _batches(http: OverHttp) -> Table:
+    table = _table(
+        "POST over HTTP, one worker",
+        f"16 connections, closed loop, prices with two decimals. tenfold's ring has gone around. {_busy(http.batches)}",
+        "",
+        "prices a batch",
+        "prices held",
+        "CPU a request",
+        "requests/s",
+        "prices/s",
+        "CPU a price",
+    )
+    for cell in http.batches:
+        rates = (
+            (f"{cell.per_second * cell.batch:,.0f}", f"{cell.cpu_us * 1e3 / cell.batch:,.1f} ns") if cell.costs else ()
+        )
+        table.add_row(cell.contender, f"{cell.batch:,}", _held(cell.held), *_cost(cell), *rates)
+    return table
+
+
+def _steps(steps: Steps) -> Table:
+    sizes = sorted({pair.held for pair in steps.pairs})
+    table = _table(
+        "In process: a batch of 10,000 in, then eight windows out; CPU time in ms",
+        "In brackets how many times tenfold's, the median over rounds. Prices held across.",
+        "",
+        *(f"{held:,}" for held in sizes),
+    )
+    largest = [pair for pair in steps.pairs if pair.batch == max(pair.batch for pair in steps.pairs)]
+    names = list(dict.fromkeys(pair.rival for pair in largest))
+    ours = [[pair for pair in largest if pair.held == held and pair.ours] for held in sizes]
+    table.add_row(
+        LIBRARY, *(_ms(median(median_step(pair.ours).total_us for pair in pairs)) if pairs else "" for pairs in ours)
+    )
+    for name in names:
+        table.add_row(name, *(_beside(pair, whole=True) for pair in largest if pair.rival == name))
+    table.add_section()
+    table.add_row(
+        f"{LIBRARY}, windows only",
+        *(_ms(median(median_step(pair.ours).windows_us for pair in pairs)) if pairs else "" for pairs in ours),
+    )
+    for name in names:
+        table.add_row(f"{name}, windows only", *(_beside(pair, whole=False) for pair in largest if pair.rival == name))
+    return table
+
+
+def _beside(pair: Pair, *, whole: bool) -> str:
+    if not pair.theirs:
+        return pair.limit
+    step = median_step(pair.theirs)
+    ratio = pair.step_ratio if whole else pair.windows_ratio
+    return f"{_ms(step.total_us if whole else step.windows_us)} ({_times(ratio)})"
+
+
+def _batch_sizes(steps: Steps) -> Table:
+    sizes = sorted({pair.batch for pair in steps.pairs})
+    held = max((pair.held for pair in steps.pairs if pair.batch == sizes[0]), default=0)
+    table = _table(
+        f"In process: prices a second with eight windows after every batch, {held:,} held",
+        "In brackets tenfold's as a multiple of it. Prices a batch across.",
+        "",
+        *(f"{size:,}" for size in sizes),
+    )
+    chosen = [pair for pair in steps.pairs if pair.held == held]
+    by_size = [[pair for pair in chosen if pair.batch == size and pair.ours] for size in sizes]
+    table.add_row(
+        LIBRARY,
+        *(
+            f"{size / median(median_step(pair.ours).total_us for pair in pairs) * 1e6:,.0f}" if pairs else ""
+            for size, pairs in zip(sizes, by_size, strict=True)
+        ),
+    )
+    for name in dict.fromkeys(pair.rival for pair in chosen):
+        pairs = sorted((pair for pair in chosen if pair.rival == name), key=lambda pair: pair.batch)
+        table.add_row(name, *(_prices_a_second(pair) for pair in pairs))
+    return table
+
+
+def _prices_a_second(pair: Pair) -> str:
+    if not pair.theirs:
+        return pair.limit
+    return f"{pair.batch / median_step(pair.theirs).total_us * 1e6:,.0f} ({_times(pair.step_ratio)})"
+
+
+def _contenders(steps: Steps) -> Table:
+    table = _table(
+        "In process: memory, and what hard prices do to the variance",
+        "Largest relative error over windows of 10 to 1,000 against exact arithmetic; from 1 on no digit is right.",
+        "",
+        "bytes a price",
+        "prices held",
+        *truth.HARD,
+    )
+    for name, errors in steps.worst_variance.items():
+        held = steps.memory_held.get(name)
+        memory = (f"{steps.bytes_a_price[name]:.1f}", f"{held:,}") if held else ("", "")
+        table.add_row(name, *memory, *(f"{error:.0e}" if error else "0" for error in errors))
+    return table
+
+
+def _must_reach(rows: list[Row]) -> Table:
+    table = _table("Must reach", "", "", "measured", "target", "", "")
+    table.columns[-1].justify = "left"
+    for row in rows:
+        colour = {"reached": "green", "missed": "red"}.get(row.verdict, "")
+        verdict = f"[{colour}]{row.verdict}[/]" if colour else row.verdict
+        table.add_row(row.what, f"{row.value:,.2f} {row.unit}", row.target, verdict, row.note)
+    return table
+
+
+def _cost(cell: Cell) -> tuple[str, str]:
+    if not cell.costs:
+        return cell.limit, ""
+    return f"{cell.cpu_us:,.1f} µs", f"{cell.per_second:,.0f}"
+
+
+def _busy(cells: list[Cell]) -> str:
+    """How much of its core the client needed, at most; by cell, the median over rounds."""
+    shares = [median(cost.client_share for cost in cell.costs) for cell in cells if cell.costs]
+    return f"The client was busy {max(shares, default=0):.0%} of the time or less."
+
+
+def _held(held: int) -> str:
+    return f"{held:,}" if held else "–"
+
+
+def _ms(microseconds: float) -> str:
+    return f"{microseconds / 1e3:,.3g}" if microseconds < 1e6 else f"{microseconds / 1e3:,.0f}"  # noqa: PLR2004 - a second
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} ×" if ratio >= 10 else f"{ratio:.1f} ×"  # noqa: PLR2004 - two digits are enough
