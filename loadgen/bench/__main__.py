@@ -6,6 +6,8 @@ wrong. Verdicts do not change the exit code, since they depend on the machine.
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -68,4 +70,5 @@ def main(quick: bool, document: Path, plot: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that every server is stopped on the way
     main()

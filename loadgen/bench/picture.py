@@ -70,7 +70,8 @@ def _draw_growth(axes: Axes, steps: Steps) -> None:
     for pair in pairs:
         lines.setdefault(pair.rival, []).append((pair.held, median_step(pair.theirs).windows_us))
     ours = {pair.held: median_step(pair.ours).windows_us for pair in pairs}
-    lines["tenfold"] = sorted(ours.items())
+    if ours:
+        lines["tenfold"] = sorted(ours.items())
     _draw_lines(axes, lines, log_y=True)
     axes.set_title("Eight windows after a batch of 10,000, in process", loc="left", fontweight="bold")
     axes.set(xlabel="prices held", ylabel="CPU time")
