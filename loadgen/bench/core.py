@@ -1,7 +1,8 @@
 """How fast and how small the core is, beside numpy: ``python -m loadgen.bench.core``.
 
-The one module of ``loadgen.bench`` that imports ``aggregation``. A full run takes about a minute and 3 GB of memory; a
-quick one (``--quick``) goes through the same motions with a hundredth of the prices, to see that they work.
+With ``ours`` one of the two modules of ``loadgen.bench`` that import ``aggregation``. A full run takes about a minute
+and 3 GB of memory; a quick one (``--quick``) goes through the same motions with a hundredth of the prices, to see
+that they work.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def open_loop(server: Server, request: bytes, rate: float, seconds: float, spin:
 
 @contextmanager
 def _connected(target: Target, count: int) -> Iterator[list[socket.socket]]:
-    connections = [socket.create_connection(target, TIMEOUT_SECONDS) for _ in range(count)]
+    connections = [socket.create_connection((target.host, target.port), TIMEOUT_SECONDS) for _ in range(count)]
     for connection in connections:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:

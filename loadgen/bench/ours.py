@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aggregation import Geometry, Layout, SharedMemory, Symbols
 
-from .rivals.rival import WINDOWS, Prices, Window
+from .rivals.rival import Prices, Window
 
 SYMBOL = "S"
 
@@ -38,5 +38,5 @@ class Tenfold:
         self._symbols.roll_up(SYMBOL)
 
     def windows(self) -> list[Window]:
-        """O(levels) a window."""
-        return [self._symbols.statistics(SYMBOL, k) for k in range(1, len(WINDOWS) + 1)]
+        """All of one moment; O(levels²)."""
+        return [*self._symbols.windows(SYMBOL).statistics]

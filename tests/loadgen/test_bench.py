@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from loadgen.bench import __main__ as command
 from loadgen.bench import contender as processes
 from loadgen.bench import limits, over_http, picture, report, steps, truth
-from loadgen.bench.drive import RefusedError, call, closed_loop, open_loop
+from loadgen.bench.drive import Cost, RefusedError, call, closed_loop, open_loop
 from loadgen.bench.effort import QUICK, Effort
 from loadgen.bench.feed import feed
+from loadgen.bench.machine import describe
 from loadgen.bench.over_http import BARE, BINARY, BINARY_SINK, CONSTANT, JSON, PARSE, SINK, TENFOLD, Cell, OverHttp
 from loadgen.bench.over_http import Latency as Latencies
 from loadgen.bench.pairs import median_ratio, percentile, take_turns
@@ -57,12 +59,10 @@ def test_exact_windows_are_those_of_the_standard_library() -> None:
     """The oracle of all contenders agrees with ``statistics`` in fractions."""
     prices = feed(1_234)
     for size, window in zip(WINDOWS, truth.exact_windows(prices, 1_000), strict=True):
-        newest = [Fraction(price) for price in prices[-min(size, 1_000) :].tolist()]
-        assert window == (
-            len(newest),
-            *(min(newest), max(newest), newest[-1]),
-            *(float(statistics.mean(newest)), float(statistics.pvariance(newest))),
-        )
+        newest = prices[-min(size, 1_000) :].tolist()
+        exact = [Fraction(price) for price in newest]
+        assert window[:4] == (len(newest), min(newest), max(newest), newest[-1])
+        assert window[4:] == (float(statistics.mean(exact)), float(statistics.pvariance(exact)))
 
 
 @pytest.mark.parametrize("place", range(6))
@@ -112,9 +112,9 @@ def test_ratios_are_taken_within_rounds() -> None:
     """The median of ratios is not the ratio of medians, and a ratio needs a partner."""
     assert median_ratio([1, 20, 300], [1, 10, 100]) == 2
     assert median_ratio([1, 9, 5], [9, 1, 5]) == 1
-    for above, below in (([1.0], []), ([], [])):
+    for numerators in ([1.0], []):
         with pytest.raises(ValueError, match="pairs"):
-            median_ratio(above, below)
+            median_ratio(numerators, [])
 
 
 def test_percentile_is_a_value_that_was_measured() -> None:
@@ -187,8 +187,8 @@ def test_too_slow_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not pairs[0].theirs
 
 
-def costs(*per_second: float) -> list[over_http.Cost]:
-    return [over_http.Cost(1e6 / rate, rate, 0.5) for rate in per_second]
+def costs(*per_second: float) -> list[Cost]:
+    return [Cost(1e6 / rate, rate, 0.5) for rate in per_second]
 
 
 def test_verdicts_are_computed_from_the_samples() -> None:
@@ -286,8 +286,8 @@ def test_limits_stand_in_the_tables(tmp_path: Path) -> None:
     """What was not measured is named in the table, and the picture does without it."""
     http = OverHttp(growth=[Cell(over_http.FASTAPI, 10**8, 8, limit="> 6.0 GB")])
     in_process = Steps(pairs=[Pair("pandas", 10**8, 10_000, limit="> 20 s")], worst_variance={"pandas": [0.0, 1e-9]})
-    whole = report.Report(command.describe(choose_cores()), QUICK, 1.0, http, in_process, [])
-    console = report.Console(record=True, width=150)
+    whole = report.Report(describe(choose_cores()), QUICK, 1.0, http, in_process, [])
+    console = Console(record=True, width=150)
     report.print_report(whole, console)
     text = console.export_text()
     assert "> 6.0 GB" in text

@@ -20,6 +20,7 @@ class Duck:
         self._count = 0
         self._last = 0.0
         self._database = duckdb.connect(":memory:", config={"threads": 1})
+        self._database.execute("SET enable_progress_bar = false")
         self._database.execute("CREATE TABLE prices (position BIGINT, price DOUBLE)")
 
     def load(self, prices: Prices) -> None:
