@@ -25,7 +25,7 @@ class Effort:
 
     max_k: int = 8
     rounds: int = LEAST_ROUNDS
-    seconds: float = 0.25
+    seconds: float = 0.2
     latency_seconds: float = 1.0
     batches: tuple[int, ...] = (1, 10, 100, 1_000, 10_000)
     rivals: tuple[str, ...] = RIVALS
