@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from . import truth
 from .feed import batches, feed
-from .rivals.rival import Rival, Window, make, retained
+from .rivals.rival import Rival, Window, find, make, retained
 from .servers import on_core
 
 STEP_LIMIT_SECONDS: Final = 20.0
@@ -154,9 +154,9 @@ class _Work:
         return truth.worst_variance(make(self._name, truth.SAMPLE), kind)
 
     def load(self, held: int) -> int:
-        prices = feed(held)
+        prices, kind = feed(held), find(self._name)  # code is no price's memory
         before = _own_memory()
-        self._rival = make(self._name, held)
+        self._rival = kind(held)
         self._rival.load(prices)
         gc.collect()
         return _own_memory() - before

@@ -25,7 +25,7 @@ class PolarsTail:
 
     def load(self, prices: Prices) -> None:
         """O(len(prices))."""
-        self._series = pl.Series("price", prices)
+        self._series = pl.Series("price", prices.copy())  # it would only refer to them
 
     def append(self, batch: Prices) -> None:
         """O(len(batch)), amortised over ``MOST_CHUNKS`` batches O(retention)."""

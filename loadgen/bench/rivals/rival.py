@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Final, Protocol
 
@@ -61,11 +62,20 @@ def retained(name: str, retention: int) -> int:
 
 
 def make(name: str, retention: int) -> Rival:
-    """An empty contender. Its module is imported here, so that nobody needs what only another one does.
+    """An empty contender.
+
+    Raises:
+        KeyError: there is no such contender.
+    """
+    return find(name)(retention)
+
+
+def find(name: str) -> Callable[[int], Rival]:
+    """A contender's class. Its module is imported here, so that nobody needs what only another one does.
 
     Raises:
         KeyError: there is no such contender.
     """
     module, kind = _PLACES[name]
-    rival: Rival = getattr(import_module(module), kind)(retention)
-    return rival
+    found: Callable[[int], Rival] = getattr(import_module(module), kind)
+    return found
