@@ -241,7 +241,10 @@ def test_without_tokens_there_is_no_check(settings: Settings) -> None:
             route.name.split(".")[1] for route in app.router.routes if hasattr(route.handler, "__wrapped__")
         }
         Sanic.unregister_app(app)
-    assert wrapped == {"open": set(), "guarded": {"add_batch", "stats", "delete_symbol"}}
+    assert wrapped == {
+        "open": set(),
+        "guarded": {"add_batch", "stats", "windows", "list_symbols", "delete_symbol", "metrics"},
+    }
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 from tests.service.process import running
 from tests.service.readme import Block, blocks
@@ -20,20 +21,47 @@ def matches(printed: str, answer: object) -> bool:
     return text.startswith(printed.split(", …", 1)[0]) if "…" in printed else text == printed.strip()
 
 
-def test_every_command_answers_as_printed() -> None:
+def commands() -> list[tuple[str, Block]]:
+    """Every block that calls curl, each with the block that follows it."""
+    return [(block.text, following) for block, following in pairwise(blocks()) if "curl " in block.text]
+
+
+def paste(command: str, url: str, folder: Path) -> str:
+    """What a command prints in a shell, pasted as it is but for the address of the service."""
+    pasted = "set -euo pipefail\n" + command.replace(ADDRESS, url)
+    done = subprocess.run(
+        ["/bin/bash", "-c", pasted], cwd=folder, capture_output=True, text=True, timeout=30, check=True
+    )
+    return done.stdout
+
+
+def test_every_command_answers_as_printed(tmp_path: Path) -> None:
     """Each curl command, as pasted and in its order, answers what is printed below it."""
-    told = blocks()
-    pairs: list[tuple[Block, Block]] = [
-        (first, second)
-        for first, second in pairwise(told)
-        if first.text.startswith("curl ") and second.language == "json"
-    ]
-    assert len(pairs) == sum(block.text.count("curl ") for block in told) >= 3
+    told = [(command, below) for command, below in commands() if "Bearer" not in command]
+    assert len(told) >= 7
     with running("--workers", "1") as process:
-        for command, printed in pairs:
-            pasted = "set -euo pipefail\n" + command.text.replace(ADDRESS, process.url)
-            ran = subprocess.run(["/bin/bash", "-c", pasted], capture_output=True, text=True, timeout=30, check=True)
-            assert matches(printed.text, json.loads(ran.stdout)), ran.stdout
+        for command, below in told:
+            answer = paste(command, process.url, tmp_path)
+            if below.language == "json":
+                assert matches(below.text, json.loads(answer)), answer
+            else:  # figures that change; their names do not
+                names = {line.split("{")[0] for line in below.text.splitlines()}
+                assert names <= {line.split("{")[0] for line in answer.splitlines()}
+
+
+def test_the_way_with_tokens_works_as_pasted(tmp_path: Path) -> None:
+    """The tokens are made, the service takes them, and the batch is added with one and refused without."""
+    ((command, _),) = [(command, below) for command, below in commands() if "Bearer" in command]
+    (making,) = [block.text for block in blocks() if "secrets" in block.text]
+    *making_lines, start = making.splitlines()
+    assert start == 'make serve ARGS="--token-file tokens"'
+    paste("\n".join(making_lines), "", tmp_path)
+    with running("--workers", "1", "--token-file", str(tmp_path / "tokens")) as process:
+        assert json.loads(paste(command, process.url, tmp_path)) == {"symbol": "EURUSD", "added": 4, "count": 4}
+        unauthorized = paste(
+            re.sub(r'-H "Authorization.*?" tokens\)" |-H "Authorization.*tokens\)"', "", command), process.url, tmp_path
+        )
+        assert json.loads(unauthorized)["status"] == 401
 
 
 def test_the_python_client_runs_as_pasted() -> None:
