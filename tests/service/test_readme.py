@@ -23,7 +23,9 @@ def matches(printed: str, answer: object) -> bool:
 
 def commands() -> list[tuple[str, Block]]:
     """Every block that calls curl, each with the block that follows it."""
-    return [(block.text, following) for block, following in pairwise(blocks()) if "curl " in block.text]
+    return [
+        (block.text, following) for block, following in pairwise([*blocks(), Block("", "")]) if "curl " in block.text
+    ]
 
 
 def paste(command: str, url: str, folder: Path) -> str:
