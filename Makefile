@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help serve load test test-browser picture fuzz soak setup check audit format bench bench-core bench-workers \
@@ -18,7 +19,7 @@ load: $(VENV)/.loadgen  ## put it under load and check every answer: make load A
 	@exec $(BIN)/python -m loadgen $(ARGS)
 
 test: $(VENV)/.development $(VENV)/.bench  ## run the whole test suite; options: make test ARGS="-k fold -x"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 fuzz: $(VENV)/.development  ## other random requests in every run, for a while: make fuzz SECONDS=600
 	@$(BIN)/python -m tests.service.fuzz $(or $(SECONDS),60) $(SEED)

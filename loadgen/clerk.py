@@ -150,6 +150,7 @@ class Clerk:
             self._report(final=False)
 
     def _report(self, final: bool) -> None:
+        plan = self._plan
         tallies = [ledger.tally for ledger in self._ledgers]
         self._parent.send(
             ClerkState(
@@ -159,7 +160,7 @@ class Clerk:
                 backlog=len(self._events),
                 cpu=time.process_time(),
                 mistakes=self._described if final else [],
-                endings=[ledger.endings(self._plan.windows) for ledger in self._ledgers] if final else [],
+                endings=[ledger.endings(plan.windows) for ledger in self._ledgers] if final and plan.endings else [],
                 final=final,
             )
         )

@@ -102,6 +102,7 @@ class Plan:
         gone: seconds without any answer, with connections broken, after which the service counts as gone.
         once: prices from a file end with its last, instead of starting over.
         windows: the k that dashboards ask for, in turn.
+        endings: tell at the end what each symbol may hold by then, which copies all prices that are kept.
     """
 
     target: Target
@@ -125,6 +126,7 @@ class Plan:
     gone: float = 3.0
     once: bool = False
     windows: tuple[int, ...] = WINDOWS
+    endings: bool = False
 
     @property
     def produces(self) -> bool:

@@ -60,10 +60,11 @@ OWN_BYTES: Final = 64 << 20
 of what was freed."""
 
 EXPECTED_LOG: Final = re.compile(
-    r"\d{4}-\S+ \S+ (INFO tenfold listens on .*|INFO stopping"
-    r"|WARNING worker \d+ \(process \d+\) was killed by signal 9|INFO worker \d+ is replaced by process \d+)"
+    r"\d{4}-\S+ (INFO|WARNING) \d+ (tenfold listens on .*|stopping|stopped|symbol \S+ created"
+    r"|worker \d+ \(process \d+\) was killed by signal 9|worker \d+ is replaced by process \d+"
+    r"|(refused|closed) \d+ (connections|unfinished requests) .*)"
 )
-"""Lines that a kill, the start and the stop explain."""
+"""Lines that a kill, the start, the stop and clients without manners explain."""
 
 LINES_SHOWN: Final = 5
 
@@ -143,6 +144,7 @@ def soak(
             timeout=PATIENCE_SECONDS,
             gone=PATIENCE_SECONDS,
             windows=tuple(range(1, MAX_K + 1)),
+            endings=True,
         )
         blows, crowds = _apart(partial(strike, service, seed)), _apart(partial(harass, service, seed))
         look = _Look(service, (blows, crowds), watcher)

@@ -111,7 +111,7 @@ def _draw_memory(axes: Axes, steps: Steps) -> None:
     ]
     axes.bar_label(bars, labels, padding=4, fontsize="small")
     axes.set_title("Memory a price", loc="left", fontweight="bold")
-    axes.set(xlabel="bytes", xlim=(0, max(values, default=1) * 1.35))
+    axes.set(xlabel="bytes", xlim=(0, max([1.0, *values]) * 1.35))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25)
     axes.set_axisbelow(True)

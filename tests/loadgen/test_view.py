@@ -83,7 +83,8 @@ def test_the_summary_says_everything() -> None:
         *("6 × 200", "2 × 503", "2 × 'reset'"),
         *("7 right, 1 wrong, 1 unchecked", "25% of a core", "95% of a core"),
         *("WRONG ANSWER (min)", "300 prices of B, from its first 3 batches", "min 1.0", "min 2.0", "1.5, 2.5"),
-        "reproduce --url http://127.0.0.1:8000 --seed 1 --prices walk --batch-size 10000 --place 1 --batches 3 --k 2",
+        "reproduce --url http://127.0.0.1:8000 --seed 1 --prices walk --wire json --batch-size 10000 --place 1 ",
+        "--batches 3 --k 2",
         "exit code 3",
     ):
         assert part in text, text

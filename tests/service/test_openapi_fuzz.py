@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +17,33 @@ from tests.service.process import Process, running
 
 SETTINGS = Settings(workers=1, max_k=4, max_batch=20, max_symbols=1000)
 
+BINARY = "application/octet-stream"
+
 schemathesis.openapi.format(
     SYMBOL_FORMAT, st.text(min_size=1, max_size=16).filter(lambda text: refuse_symbol(text) is None)
 )
 """JSON Schema counts characters, a symbol is counted in bytes; 16 characters are at most 64 bytes."""
 
-schema = schemathesis.openapi.from_dict(openapi(SETTINGS))
+schemathesis.openapi.media_type(
+    BINARY,
+    st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=SETTINGS.max_batch).map(
+        lambda prices: struct.pack(f"<{len(prices)}d", *prices)
+    ),
+)
+
+
+def taking(media_type: str) -> dict[str, Any]:
+    """The document with one way to send a batch; it cannot say that only one of the two needs a symbol in the query."""
+    document = openapi(SETTINGS)
+    operation = document["paths"]["/add_batch/"]["post"]
+    content = operation["requestBody"]["content"]
+    operation["requestBody"]["content"] = {media_type: content[media_type]}
+    operation["parameters"] = [one | {"required": True} for one in operation["parameters"] if media_type == BINARY]
+    return document
+
+
+schema = schemathesis.openapi.from_dict(taking("application/json"))
+binary = schemathesis.openapi.from_dict(taking(BINARY)).include(path="/add_batch/")
 
 
 @pytest.fixture(scope="module")
@@ -39,4 +61,11 @@ def service() -> Iterator[Process]:
 @hypothesis.settings(max_examples=20, derandomize=True, database=None, deadline=None)
 def test_what_is_described_is_what_is_answered(case: schemathesis.Case[Any], service: Process) -> None:
     """Requests made from the document are answered as it says, the good ones and the bad ones."""
+    case.call_and_validate(base_url=service.url)
+
+
+@binary.parametrize()
+@hypothesis.settings(max_examples=20, derandomize=True, database=None, deadline=None)
+def test_binary_batches_are_answered_as_described(case: schemathesis.Case[Any], service: Process) -> None:
+    """Batches in binary are answered as the document says."""
     case.call_and_validate(base_url=service.url)

@@ -119,4 +119,4 @@ def test_any_sequence_of_requests(process: Process) -> None:
     class Here(Conversation):
         url = process.url
 
-    run_state_machine_as_test(Here, settings=bounded(25, steps=25))
+    run_state_machine_as_test(Here, settings=bounded(8, steps=20))
