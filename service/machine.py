@@ -100,6 +100,23 @@ def unmap_library_pages() -> None:
             libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_DONTNEED)
 
 
+M_TRIM_THRESHOLD: Final = -1
+M_MMAP_THRESHOLD: Final = -3
+KEPT_BYTES: Final = 16 * 1024 * 1024
+
+
+def keep_memory() -> None:
+    """Have the allocator keep some MiB of memory that was freed, instead of giving it back after every large body.
+
+    A batch of 10,000 prices passes through buffers of 80 KB. glibc returns so much to the system as soon as it is free,
+    and the next batch pays for some forty page faults: a fifth of its CPU time. Not every C library has this.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+
+
 def give_back_memory() -> None:
     """Return to the system what the allocator keeps of memory that was freed. Some ms; not every C library can."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

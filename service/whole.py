@@ -43,9 +43,12 @@ class WholeRequest(Request[Any, Any]):
         size: int = stream.request_bytes_left
         while len(received) < size:
             await stream._receive_more()  # noqa: SLF001 - as the framework's own read does
-        with memoryview(received) as view:
-            self.body = bytes(view[:size])
-        del received[:size]
+        if len(received) == size:  # nothing came after it: the buffer is the body, and the connection gets a new one
+            self.body = received  # type: ignore[assignment] # bytes to whoever reads it
+            stream.recv_buffer = stream.protocol.recv_buffer = bytearray()
+        else:
+            self.body = bytes(received[:size])
+            del received[:size]
         stream.request_bytes_left = 0
         stream.request_body = None
 

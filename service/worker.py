@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from .app import AnySanic, create_app
 from .entrance import Entrance
 from .limits import LimitedProtocol
 from .listeners import BACKLOG
-from .machine import MemoryGuard
+from .machine import MemoryGuard, keep_memory
 from .metrics import Counters
 from .settings import Settings
 from .tls import Handshake, Handshakes
@@ -36,6 +37,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
 
     SIGINT is the supervisor's: a terminal sends it to all processes at once, and the supervisor passes it on.
     """
+    keep_memory()
     memory_guard = MemoryGuard(settings.reserve_bytes)
     app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard, counters=counters)
     protocol: type[asyncio.Protocol] = LimitedProtocol
@@ -46,6 +48,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
     @app.after_server_start
     async def serving(_app: AnySanic) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, app)
+        gc.freeze()  # what lives as long as the worker need not be looked at again: some percent of a request
         ready()
 
     app.run(
