@@ -28,9 +28,6 @@ from .whole import WholeRequest
 AnySanic = Sanic[Any, Any]
 """Sanic's type is generic in its configuration and its context; neither matters here."""
 
-READ_AHEAD_BYTES = 256 * 1024
-"""What is read of a body before reading pauses for the handler: enough for a largest batch at full precision."""
-
 
 def create_app(
     settings: Settings,
@@ -48,7 +45,6 @@ def create_app(
     app: AnySanic = Sanic(name, error_handler=ProblemHandler(), request_class=WholeRequest, configure_logging=False)
     app.config.ACCESS_LOG = False
     app.config.REQUEST_MAX_SIZE = settings.max_body
-    app.config.REQUEST_BUFFER_SIZE = READ_AHEAD_BYTES
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = settings.stop_seconds
 
     sweeper = app.ctx.sweeper = Sweeper(settings.limits)

@@ -31,17 +31,30 @@ BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 
 HEAD_END: Final = b"\r\n\r\n"
 
+HOST_LINE: Final = re.compile(rb"\r\nhost:[ \t]*([^\r]*?)[ \t]*(?=\r|$)", re.IGNORECASE)
+
 HOST: Final = re.compile(
-    r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9._~:-]+)\])"
-    r"(?::[0-9]*)?[ \t]*"
+    rb"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9._~:-]+)\])"
+    rb"(?::[0-9]*)?"
 )
 """A name or an address, and perhaps a port: RFC 3986, section 3.2. It may be empty."""
 
+HEADS_REMEMBERED: Final = 256
+"""Clients repeat themselves, headers and all; at 8 KiB each these are at most 2 MiB."""
 
-@lru_cache(maxsize=64)
-def is_host(value: str) -> bool:
-    """Whether a Host header may say this. Remembered, since clients repeat themselves."""
-    return HOST.fullmatch(value) is not None
+
+@lru_cache(maxsize=HEADS_REMEMBERED)
+def is_well_formed(head: bytes) -> bool:
+    """Whether the head of a request is as the grammar has it, with exactly one Host, or none before HTTP/1.1.
+
+    The latter is RFC 9112, section 3.2.
+    """
+    if not HEAD.fullmatch(head):
+        return False
+    hosts = HOST_LINE.findall(head)
+    if not hosts:
+        return head.split(b"\r\n", 1)[0].endswith(b"HTTP/1.0")
+    return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
 
 
 class StrictHttp(Http):
@@ -73,11 +86,7 @@ class StrictHttp(Http):
         if self.recv_buffer.find(HEAD_END) < 0:
             await self._receive_head()
         await super().http1_request_header()
-        request = self.request
-        hosts = request.headers.getall("host", ())
-        # RFC 9112, section 3.2: exactly one; before HTTP/1.1 there was none.
-        named = is_host(hosts[0]) if len(hosts) == 1 else not hosts and request.version == "1.0"
-        if not named or not HEAD.fullmatch(request.head):
+        if not is_well_formed(self.request.head):
             self.keep_alive = False
             raise BadRequest
 

@@ -40,8 +40,8 @@ def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
             return Problem(HTTPStatus.CONFLICT, f"{error}.").response()
         except MemoryReserveError as error:
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, f"{error}.").response()
-        compactor.wake(batch.symbol)
         added = len(batch.prices)
+        compactor.wake(batch.symbol, added)
         if count == added:  # nothing was there before
             log.info("symbol %s created", batch.symbol, extra=fields(symbol=batch.symbol))
         return Answer(write_receipt(batch.symbol, added, count))

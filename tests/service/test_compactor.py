@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from aggregation import Geometry, Layout, SharedMemory, Symbols
-from service.compactor import Compactor
-from service.metrics import SharedMetrics
+from service.compactor import DELAY_SECONDS, ENOUGH, Compactor
+from service.metrics import ROLL_UPS_CELL, SharedMetrics
 
 NAMES = ["A", "B", "C"]
 
@@ -26,12 +26,39 @@ def test_nothing_is_rolled_up_before_the_loop_turns(symbols: Symbols) -> None:
     async def scenario() -> None:
         compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
         symbols.append("A", [1.0] * 100)
-        compactor.wake("A")
+        compactor.wake("A", ENOUGH)
         assert symbols.series("A").tail == 100
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert symbols.series("A").tail == 0
         assert compactor.due == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_few_prices_wait_for_more(symbols: Symbols) -> None:
+    """Small batches are rolled up together: after a moment, or as soon as there are enough of them."""
+
+    async def scenario() -> None:
+        counters = SharedMetrics(1).of_worker(0)
+        compactor = Compactor(symbols, counters)
+        for _ in range(9):
+            symbols.append("A", [1.0] * 10)
+            compactor.wake("A", 10)
+            await asyncio.sleep(0)
+        assert symbols.series("A").tail == 90
+        await asyncio.sleep(20 * DELAY_SECONDS)
+        assert symbols.series("A").tail == 0
+        assert counters.counts[ROLL_UPS_CELL] == 1
+        symbols.append("A", [1.0] * ENOUGH)
+        for _ in range(10):
+            compactor.wake("A", ENOUGH // 10)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert symbols.series("A").tail == 0
+        assert counters.counts[ROLL_UPS_CELL] == 2
+        await asyncio.sleep(20 * DELAY_SECONDS)
+        assert counters.counts[ROLL_UPS_CELL] == 2, "the turn that was to come later does not come as well"
 
     asyncio.run(scenario())
 
@@ -43,8 +70,8 @@ def test_one_series_a_turn(symbols: Symbols) -> None:
         compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
         for name in NAMES:
             symbols.append(name, [1.0] * 100)
-            compactor.wake(name)
-            compactor.wake(name)
+            compactor.wake(name, ENOUGH)
+            compactor.wake(name, ENOUGH)
         seen = []
         while compactor.due:
             seen.append(tails(symbols))
@@ -63,7 +90,7 @@ def test_it_wakes_again_after_it_was_done(symbols: Symbols) -> None:
         compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
         for _ in range(3):
             symbols.append("A", [1.0] * 100)
-            compactor.wake("A")
+            compactor.wake("A", ENOUGH)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             assert symbols.series("A").tail == 0
@@ -78,7 +105,7 @@ def test_drain_rolls_up_all_that_is_due(symbols: Symbols) -> None:
         compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
         for name in NAMES:
             symbols.append(name, [1.0] * 100)
-            compactor.wake(name)
+            compactor.wake(name, ENOUGH)
         compactor.drain()
         assert compactor.due == 0
         assert tails(symbols) == [0, 0, 0]
@@ -94,7 +121,7 @@ def test_a_symbol_that_was_deleted_meanwhile_does_no_harm(symbols: Symbols) -> N
     async def scenario() -> None:
         for name in NAMES:
             symbols.append(name, [1.0] * 100)
-            compactor.wake(name)
+            compactor.wake(name, ENOUGH)
         symbols.delete("A")
         compactor.drain()
         assert tails(symbols) == [0, 0]
