@@ -50,6 +50,12 @@ class Problem:
         return HTTPResponse(self.body(), self.status.value, dict(self.headers), PROBLEM_JSON)
 
 
+def sentence(error: Exception) -> str:
+    """What an exception says, as a sentence of its own."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 UNKNOWN_SYMBOL = Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.")
 
 _DETAILS = {

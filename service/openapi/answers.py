@@ -11,7 +11,7 @@ import orjson
 
 from aggregation import MemoryReserveError, TooManySymbolsError
 from service.access import NO_TOKEN, READ_ONLY
-from service.problems import PROBLEM_JSON, UNKNOWN_SYMBOL, Problem
+from service.problems import PROBLEM_JSON, UNKNOWN_SYMBOL, Problem, sentence
 from service.settings import KIBIBYTE, Settings
 from service.wire import UNSERVED_TYPE
 
@@ -79,7 +79,7 @@ def refusals(settings: Settings) -> list[Refusal]:
         Refusal(
             "TooManySymbols",
             f"The symbol would be one more than {settings.max_symbols}. Delete one, or raise `--max-symbols`.",
-            Problem(HTTPStatus.CONFLICT, f"{TooManySymbolsError(settings.max_symbols)}."),
+            Problem(HTTPStatus.CONFLICT, sentence(TooManySymbolsError(settings.max_symbols))),
         ),
         Refusal(
             "TooLarge",
@@ -115,7 +115,7 @@ def refusals(settings: Settings) -> list[Refusal]:
         Refusal(
             "OutOfMemory",
             "The batch needs new memory, and the machine is nearly out of it. Nothing was appended.",
-            Problem(HTTPStatus.INSUFFICIENT_STORAGE, f"{MemoryReserveError()}."),
+            Problem(HTTPStatus.INSUFFICIENT_STORAGE, sentence(MemoryReserveError())),
         ),
     ]
 

@@ -10,7 +10,7 @@ from sanic import HTTPResponse, Request
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError
 from service.compactor import Compactor
 from service.logs import OWN, fields
-from service.problems import Problem
+from service.problems import Problem, sentence
 from service.whole import Answer
 from service.wire import choose_reader, write_receipt
 
@@ -37,9 +37,9 @@ def add_batch_handler(symbols: Symbols, compactor: Compactor) -> Handler:
             detail = f"Every one of values must be within ±{MAX_PRICE:g}."
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{error.index}").response()
         except TooManySymbolsError as error:
-            return Problem(HTTPStatus.CONFLICT, f"{error}.").response()
+            return Problem(HTTPStatus.CONFLICT, sentence(error)).response()
         except MemoryReserveError as error:
-            return Problem(HTTPStatus.INSUFFICIENT_STORAGE, f"{error}.").response()
+            return Problem(HTTPStatus.INSUFFICIENT_STORAGE, sentence(error)).response()
         added = len(batch.prices)
         compactor.wake(batch.symbol, added)
         if count == added:  # nothing was there before
