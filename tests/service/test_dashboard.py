@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -385,40 +386,38 @@ def test_an_answer_that_cannot_be_read_is_no_reason_to_stop(watch: Watch, client
     watch.forgive("status of 503")
 
 
-def test_a_token_is_asked_for_and_kept_in_the_tab(watch: Watch, client: Client, page: Page) -> None:
+def test_a_token_is_asked_for_and_kept_in_the_tab(browser: Browser, tmp_path: Path) -> None:
     """On 401 the page asks for a token, says if it is refused, sends it as it should, and forgets it on request."""
-
-    def guard(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer right":
-            route.continue_()
-        else:
-            route.fulfill(status=401, headers={"www-authenticate": "Bearer"})
-
-    client.add("SECRET", [42.5])
-    page.route(re.compile(r"/(symbols|stats/all)/"), guard)
-    field = page.get_by_label("Token", exact=True)
-    expect(field).to_be_focused()
-    expect(page.locator(".card")).to_have_count(0)
-    asked = len(watch.asked_for("/symbols/"))
-    for wrong, answer in [("two words", "no spaces"), ("wrong", "does not know this token")]:
-        field.fill(wrong)
-        page.get_by_role("button", name="Show prices").click()
-        expect(page.locator("#token-error")).to_contain_text(answer)
-    assert len(watch.asked_for("/symbols/")) == asked + 1  # for the one that fits into a header
-    field.fill("right")
-    field.press("Enter")
-    expect(card(page, "SECRET").locator(".price")).to_have_text("42.5")
-    page.reload()
-    expect(card(page, "SECRET").locator(".price")).to_have_text("42.5")
-    assert page.evaluate("[JSON.stringify(localStorage), document.cookie, location.href.includes('right')]") == [
-        "{}",
-        "",
-        False,
-    ]
-    page.get_by_role("button", name="Forget token").click()
-    expect(field).to_be_visible()
-    assert page.evaluate("sessionStorage.length") == 0
-    watch.forgive("status of 401")
+    reader, writer = "read-" + "r" * 16, "write-" + "w" * 16
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"read {reader}\nwrite {writer}\n")
+    guarded = ("--workers", "1", "--token-file", str(tokens))
+    with running(*guarded) as service, opened(browser, service.url) as watch:
+        page = watch.page
+        with Client(service.url) as client:
+            client.http.headers["Authorization"] = f"Bearer {writer}"
+            client.add("SECRET", [42.5])
+        page.goto(service.url)
+        field = page.get_by_label("Token", exact=True)
+        expect(field).to_be_focused()
+        expect(page.locator(".card")).to_have_count(0)
+        asked = len(watch.asked_for("/symbols/"))
+        for wrong, answer in [("two words", "no spaces"), ("wrong", "does not know this token")]:
+            field.fill(wrong)
+            page.get_by_role("button", name="Show prices").click()
+            expect(page.locator("#token-error")).to_contain_text(answer)
+        assert len(watch.asked_for("/symbols/")) == asked + 1  # for the one that fits into a header
+        field.fill(reader)
+        field.press("Enter")
+        expect(card(page, "SECRET").locator(".price")).to_have_text("42.5")
+        page.reload()
+        expect(card(page, "SECRET").locator(".price")).to_have_text("42.5")
+        kept = f"[JSON.stringify(localStorage), document.cookie, location.href.includes('{reader}')]"
+        assert page.evaluate(kept) == ["{}", "", False]
+        page.get_by_role("button", name="Forget token").click()
+        expect(field).to_be_visible()
+        assert page.evaluate("sessionStorage.length") == 0
+        watch.forgive("status of 401")
 
 
 def test_the_keyboard_reaches_every_number(page: Page, client: Client) -> None:
