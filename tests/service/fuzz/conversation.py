@@ -144,7 +144,8 @@ def answers(received: bytes, *, heads: bool) -> list[Answer]:
     while received:
         protocol = h11.Connection(our_role=h11.CLIENT)
         end = received.find(b"\r\n\r\n") + 4
-        bodyless = heads and received[end : end + 1] != b"{" and not received.startswith(b"HTTP/1.1 1")
+        rest = received[end:]
+        bodyless = heads and (not rest or rest.startswith(b"HTTP/1.1 ")) and not received.startswith(b"HTTP/1.1 1")
         protocol.send(h11.Request(method="HEAD" if bodyless else "GET", target="/", headers=[("host", "fuzz")]))
         protocol.send(h11.EndOfMessage())
         protocol.receive_data(received)
