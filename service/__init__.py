@@ -5,11 +5,12 @@ Read in this order:
 * ``settings``   every option, its default and its bounds
 * ``wire``       bytes to a batch or a problem; statistics to bytes
 * ``problems``   what errors look like
-* ``strict``, ``whole``, ``limits``: the connection: its grammar, reading and writing in one piece, deadlines and caps
 * ``logs``       what reaches the log, and in which form
+* ``connection`` a client's connection within ``limits`` (deadlines, caps) and ``budget`` (memory); the HTTP of it is in
+  ``strict`` (its grammar), ``whole`` (reading and writing in one piece) and ``measured`` (counting)
 * ``compactor``  the write-behind step, after the answer is on its way
-* ``metrics``    what is counted, and the memory that the workers count it in; ``measured``: where; ``exposition``: how
-  it is written down; ``monitoring``: a dashboard and alerts made of it
+* ``metrics``    what is counted, and the memory that the workers count it in; ``exposition``: how it is written down;
+  ``monitoring``: a dashboard and alerts made of it
 * ``routes``     one small module a resource
 * ``access``     who may read and who may write
 * ``pages``      what browsers are shown, and what they may do with it

@@ -15,7 +15,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from .limits import LimitedProtocol, Limits
+from .connection import LimitedProtocol
+from .limits import Limits
 
 LOOK_SECONDS: Final = 0.05
 """How often a connection that is to be closed is looked at while its last bytes have not been taken."""

@@ -14,8 +14,8 @@ from typing import Final
 from aggregation import SharedMemory, Symbols
 
 from .app import AnySanic, create_app
+from .connection import LimitedProtocol
 from .entrance import Entrance
-from .limits import LimitedProtocol
 from .listeners import BACKLOG
 from .machine import MemoryGuard, keep_memory
 from .metrics import Counters
