@@ -113,7 +113,7 @@ def read_query(query: str, max_k: int) -> tuple[str, int] | None:
         except UnicodeDecodeError:
             return None
     symbols, ks = fields.get("symbol", []), fields.get("k", [])
-    if len(symbols) != 1 or len(ks) != 1 or not symbols[0] or ks[0] not in "12345678"[:max_k] or not ks[0]:
+    if len(symbols) != 1 or len(ks) != 1 or not symbols[0] or ks[0] not in set("12345678"[:max_k]):
         return None
     return symbols[0], int(ks[0])
 
