@@ -7,7 +7,8 @@ Read in this order:
 * ``problems``   what errors look like
 * ``logs``       what reaches the log, and in which form
 * ``connection`` a client's connection within ``limits`` (deadlines, caps) and ``budget`` (memory); the HTTP of it is in
-  ``strict`` (its grammar), ``whole`` (reading and writing in one piece) and ``measured`` (counting)
+  ``strict`` (its grammar), ``whole`` (reading and writing in one piece) and ``measured`` (counting); ``turns`` are for
+  pipelined requests
 * ``compactor``  the write-behind step, after the answer is on its way
 * ``metrics``    what is counted, and the memory that the workers count it in; ``exposition``: how it is written down;
   ``monitoring``: a dashboard and alerts made of it

@@ -23,6 +23,7 @@ from .routes.stats import stats_handler
 from .routes.symbols import delete_symbol_handler, list_symbols_handler
 from .routes.windows import windows_handler
 from .settings import Settings
+from .turns import Turns
 from .whole import WholeRequest
 
 AnySanic = Sanic[Any, Any]
@@ -49,6 +50,7 @@ def create_app(
 
     sweeper = app.ctx.sweeper = Sweeper(settings.limits)
     app.ctx.counters = counters
+    app.ctx.turns = Turns()
     compactor = Compactor(symbols, counters)
     reading, writing = (guard.reading, guard.writing) if guard else (unchecked, unchecked)
     app.add_route(writing(add_batch_handler(symbols, compactor)), "/add_batch", methods=["POST"], name="add_batch")

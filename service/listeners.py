@@ -8,6 +8,10 @@ from typing import Final
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted: a burst of clients after a restart must not be turned away."""
 
+SEND_BYTES: Final = 128 * 1024
+"""What the kernel holds of answers that a client does not take, which it doubles for its own use. By itself it would
+let that grow to megabytes a connection, and tenfold would answer thousands of requests before it noticed."""
+
 
 def listen(host: str, port: int, workers: int) -> list[socket.socket]:
     """Bind one listening socket for each worker; the kernel spreads connections over them.
@@ -31,6 +35,7 @@ def _bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     one = socket.socket(family, kind, protocol)
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)  # inherited by what is accepted
     if reuse_port:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     one.bind(address)

@@ -6,7 +6,6 @@ What two parsers read differently is how requests are smuggled past the first on
 from __future__ import annotations
 
 import re
-from asyncio import sleep
 from functools import lru_cache
 from typing import Final
 
@@ -81,8 +80,8 @@ class StrictHttp(Http):
         Raises:
             BadRequest: it is not well-formed.
         """
-        if self._pipelined:  # thousands may wait in the buffer, and without this are served in one go
-            await sleep(0)
+        if self._pipelined:
+            await self.protocol.app.ctx.turns.mine()
         if self.recv_buffer.find(HEAD_END) < 0:
             await self._receive_head()
         await super().http1_request_header()
