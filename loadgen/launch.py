@@ -99,7 +99,7 @@ def launched(module: str, arguments: Sequence[str]) -> Iterator[Launched]:
     """
     with tempfile.NamedTemporaryFile() as log:
         command = [sys.executable, "-m", module, *arguments]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own service
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own service # nosec B603
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         try:

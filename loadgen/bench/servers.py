@@ -71,7 +71,7 @@ def running(module: str, *arguments: str, core: int) -> Iterator[Server]:
         RuntimeError: it ended instead.
     """
     with on_core(core):
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
