@@ -38,6 +38,9 @@ HOST: Final = re.compile(
 )
 """A name or an address, and perhaps a port: RFC 3986, section 3.2. It may be empty."""
 
+CLOSE: Final = re.compile(rb"\r\nconnection:(?:[^\r]*[ \t,])?close[ \t]*(?=[,\r]|$)", re.IGNORECASE)
+"""Among the options of any Connection header; the framework looks at the last header only."""
+
 HEADS_REMEMBERED: Final = 256
 """Clients repeat themselves, headers and all; at 8 KiB each these are at most 2 MiB."""
 
@@ -54,6 +57,12 @@ def is_well_formed(head: bytes) -> bool:
     if not hosts:
         return head.split(b"\r\n", 1)[0].endswith(b"HTTP/1.0")
     return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
+
+
+@lru_cache(maxsize=HEADS_REMEMBERED)
+def is_last(head: bytes) -> bool:
+    """Whether the client says that no request follows: RFC 9112, section 9.6."""
+    return CLOSE.search(head) is not None
 
 
 class StrictHttp(Http):
@@ -88,6 +97,8 @@ class StrictHttp(Http):
         if not is_well_formed(self.request.head):
             self.keep_alive = False
             raise BadRequest
+        if is_last(self.request.head):
+            self.keep_alive = False
 
     async def _receive_head(self) -> None:
         """Wait until the head is whole, or longer than it may be. O(bytes), however many pieces they come in.

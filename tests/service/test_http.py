@@ -207,6 +207,24 @@ def test_a_head_that_comes_in_pieces_is_served(service: Process, piece: int) -> 
         assert read_to_end(connection).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Connection: close\r\nConnection: keep-alive\r\n",
+        b"connection: keep-alive, Close\r\n",
+        b"Connection: close ,te\r\n",
+        b"Connection: keep-alive\r\nCONNECTION:close\r\n",
+    ],
+)
+def test_nothing_is_answered_after_a_close(service: Process, headers: bytes) -> None:
+    """Whoever says close in any Connection header has sent the last request; what follows is not read as one."""
+    with closing(connect(service)) as connection:
+        connection.sendall(HEALTH + headers + b"\r\n" + HEALTH + b"\r\n")
+        answer = read_to_end(connection)
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1
+    assert b"connection: close\r\n" in answer
+
+
 def test_bare_line_feeds_are_refused_at_once(service: Process) -> None:
     """A head that ends its lines with bare line feeds is not waited for until the deadline: it gets 400, not 408."""
     with closing(connect(service)) as connection:
