@@ -62,7 +62,7 @@ class Crowds:
 
 def strike(service: Launched, seed: int, until: float) -> Blows:
     """Kill or stop a worker now and then, never two at once; all run again in the end."""
-    random = Random(f"blows {seed}")  # noqa: S311 - no secrets here
+    random = Random(f"blows {seed}")
     blows = Blows()
     count = len(service.workers())
     while count and time.monotonic() + (pause := random.uniform(0.5, 1.5) * BETWEEN_SECONDS) < until:
@@ -89,7 +89,7 @@ def strike(service: Launched, seed: int, until: float) -> Blows:
 
 def harass(service: Launched, seed: int, until: float) -> Crowds:
     """Send one crowd after the other, each of some kinds of abuse at once."""
-    random = Random(f"crowds {seed}")  # noqa: S311 - no secrets here
+    random = Random(f"crowds {seed}")
     crowds = Crowds()
     while (now := time.monotonic()) < until:
         with Crowd(service.target, random) as crowd:

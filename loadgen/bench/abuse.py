@@ -143,7 +143,7 @@ def _be_abusive(parent: Connection, target: Target, kind: str, count: int) -> No
     """In a process of its own: a crowd whenever the parent wants one."""
     (abuse,) = (abuse for abuse in KINDS if abuse.name == kind)
     while parent.recv():
-        with Crowd(target, Random(1)) as crowd:  # noqa: S311 - no secrets here
+        with Crowd(target, Random(1)) as crowd:
             crowd.join(abuse, count)
             parent.send(None)
             began, cpu = time.monotonic(), time.process_time()

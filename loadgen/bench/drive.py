@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from itertools import cycle
 from typing import Final, NamedTuple
 
@@ -165,5 +166,5 @@ def _receive(connection: socket.socket) -> Response:
 
 
 def _expect_success(response: Response) -> None:
-    if response.status != 200:  # noqa: PLR2004 - OK
+    if response.status != HTTPStatus.OK:
         raise RefusedError(f"{response.status}: {response.body[:200].decode(errors='replace')}")

@@ -8,6 +8,9 @@ from typing import Final
 from .pairs import LEAST_ROUNDS
 from .rivals.rival import RIVALS
 
+MIDDLE_K: Final = 4
+"""Between the shortest window and the longest of all."""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -44,7 +47,7 @@ class Effort:
     @property
     def windows(self) -> tuple[int, ...]:
         """Each k that is asked for beside the bare handler: the shortest, a middle one, the longest."""
-        return (1, 4, self.max_k) if self.max_k > 4 else (1, self.max_k)  # noqa: PLR2004 - 4 is the middle one
+        return (1, MIDDLE_K, self.max_k) if self.max_k > MIDDLE_K else (1, self.max_k)
 
 
 FULL: Final = Effort()

@@ -43,9 +43,8 @@ def draw(report: Report, path: Path) -> None:
         OSError: it cannot be written.
         ValueError: there is no such kind of picture.
     """
-    # Imported here, since it takes a second that nobody need wait for at the start of a run.
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second, which no run need wait for at its start
+    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415 - likewise
 
     figure = Figure(figsize=(13, 9), dpi=100, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
     (growth, served), (ingest, memory) = figure.subplots(2, 2)
