@@ -25,10 +25,10 @@ fuzz: $(VENV)/.development  ## other random requests in every run, for a while: 
 	@$(BIN)/python -m tests.service.fuzz $(or $(SECONDS),60) $(SEED)
 
 test-browser: $(VENV)/.development  ## test just the dashboard, in Chromium (apt-get install chromium)
-	@$(BIN)/python -m pytest tests/service/test_dashboard.py $(ARGS)
+	@$(BIN)/python -m pytest tests/service/pages/test_dashboard.py $(ARGS)
 
 picture: $(VENV)/.development  ## take the picture of the dashboard in the README anew
-	@$(BIN)/python -m tests.service.picture docs/dashboard.png
+	@$(BIN)/python -m docs.picture docs/dashboard.png
 
 setup: $(VENV)/.development  ## just the environment, runtime and development
 

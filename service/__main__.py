@@ -22,7 +22,7 @@ def main(**values: object) -> int:
 
     Every option can also be given in the environment: TENFOLD_PORT=9000 for --port 9000.
     """
-    from .serve import serve  # noqa: PLC0415 - loads the compiled kernels, which --help does not need
+    from service.processes.serve import serve  # noqa: PLC0415 - loads the compiled kernels, which --help does not need
 
     settings = Settings(**values)  # type: ignore[arg-type]
     configure(settings.log_format)

@@ -7,24 +7,24 @@ from typing import Any
 from sanic import Sanic
 
 from aggregation import Symbols
+from service.api.access import Guard, unchecked
+from service.api.compactor import Compactor
+from service.api.problems import ProblemHandler
+from service.api.routes.add_batch import add_batch_handler
+from service.api.routes.health import health_handler
+from service.api.routes.stats import stats_handler
+from service.api.routes.symbols import delete_symbol_handler, list_symbols_handler
+from service.api.routes.windows import windows_handler
+from service.http.limits import Sweeper
+from service.http.measured import number_routes
+from service.http.turns import Turns
+from service.http.whole import WholeRequest
+from service.metrics.counters import Counters, SharedMetrics
+from service.metrics.families import metrics_handler
+from service.pages.dashboard import dashboard_handlers
+from service.pages.docs import docs_handlers, openapi_handler
 
-from .access import Guard, unchecked
-from .compactor import Compactor
-from .limits import Sweeper
-from .measured import number_routes
-from .metrics import Counters, SharedMetrics
-from .problems import ProblemHandler
-from .routes.add_batch import add_batch_handler
-from .routes.dashboard import dashboard_handlers
-from .routes.health import health_handler
-from .routes.metrics import metrics_handler
-from .routes.openapi import docs_handlers, openapi_handler
-from .routes.stats import stats_handler
-from .routes.symbols import delete_symbol_handler, list_symbols_handler
-from .routes.windows import windows_handler
 from .settings import Settings
-from .turns import Turns
-from .whole import WholeRequest
 
 AnySanic = Sanic[Any, Any]
 """Sanic's type is generic in its configuration and its context; neither matters here."""

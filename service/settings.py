@@ -10,8 +10,7 @@ from typing import Any, Final
 import click
 
 from aggregation import Geometry, Layout
-
-from .limits import Limits
+from service.http.limits import Limits
 
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE

@@ -13,7 +13,7 @@ from typing import Final
 
 from sanic import HTTPResponse, Request
 
-from service.routes import Handler
+from service.api.routes import Handler
 
 FOLDER: Final = Path(__file__).parent
 

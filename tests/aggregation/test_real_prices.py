@@ -5,7 +5,7 @@ import pytest
 
 from aggregation import Geometry
 from tests.aggregation.oracle import assert_all_windows, new_series
-from tests.prices import NAMES, load
+from tests.support.prices import NAMES, load
 
 
 def test_the_files() -> None:

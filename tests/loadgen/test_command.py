@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.certificates import issue
-from tests.loadgen.processes import ROOT, Server, begun, loadgen, serving, tenfold, within
 from tests.loadgen.servers import WRONG
+from tests.support.certificates import issue
+from tests.support.commands import ROOT, Server, begun, loadgen, serving, tenfold, within
 
 SMALL = ("--symbols", "2", "--batches", "6", "--batch-size", "1-300", "--duration", "5")
 EURUSD = ROOT / "tests" / "data" / "prices" / "eurusd_ticks.csv"

@@ -13,7 +13,7 @@ from loadgen.abuse import KINDS, Abuse, Crowd
 from loadgen.launch import launched
 from loadgen.plan import Target
 from loadgen.soak import Result, soak, summary
-from tests.loadgen.processes import loadgen
+from tests.support.commands import loadgen
 
 SECONDS = 9.0
 

@@ -12,7 +12,7 @@ from sanic import Sanic
 from sanic_testing.reusable import ReusableClient
 
 from aggregation import SharedMemory, Symbols
-from service.access import Guard
+from service.api.access import Guard
 from service.app import create_app
 from service.settings import Settings
 

@@ -21,8 +21,8 @@ import pytest
 
 from service.logs import OWN, QUIET_SECONDS, REQUESTS, TRACEBACK_LINES, JsonLines, TextLines, Throttle, escape, fields
 from service.settings import Settings
-from tests.service.process import Forked, Process, forked, running, until
-from tests.service.test_http import BAD
+from tests.service.http.test_http import BAD
+from tests.support.process import Forked, Process, forked, running, until
 
 NASTY: Final = {
     "line end": "a\nb",
@@ -322,8 +322,8 @@ def failing_callback(*_: object) -> NoReturn:
 @FORMATS
 def test_our_own_defects_are_bounded_in_the_log(monkeypatch: pytest.MonkeyPatch, log_format: str) -> None:
     """A handler and a callback that fail at every request: a line and a traceback each, now and then another line."""
-    monkeypatch.setattr("service.routes.stats.write_statistics", failing_handler)
-    monkeypatch.setattr("service.compactor.Compactor._roll_up_next", failing_callback)
+    monkeypatch.setattr("service.api.routes.stats.write_statistics", failing_handler)
+    monkeypatch.setattr("service.api.compactor.Compactor._roll_up_next", failing_callback)
     with forked(Settings(workers=1, max_k=3, log_format=log_format)) as service:
         growth = Growth(service)
         begin = time.monotonic()

@@ -13,10 +13,10 @@ import pytest
 
 from aggregation import MemoryReserveError, SharedMemory, Symbols
 from service.machine import CREDIT_BYTES, CREDIT_SECONDS, UNLIMITED, MemoryGuard, available_bytes
-from service.serve import preallocate, warn_if_too_much
+from service.processes.serve import preallocate, warn_if_too_much
 from service.settings import Settings
-from tests.service.load import Client, connected_to_each, count_of, numbers
-from tests.service.process import Forked, forked, running
+from tests.support.load import Client, connected_to_each, count_of, numbers
+from tests.support.process import Forked, forked, running
 
 GIB = 1 << 30
 MORE_THAN_ANY_MACHINE_HAS = 1_000_000_000
@@ -223,7 +223,7 @@ def scarcity(monkeypatch: pytest.MonkeyPatch) -> Iterator[mmap.mmap]:
         def guard(reserve: int) -> MemoryGuard:
             return MemoryGuard(reserve, lambda: 0 if scarce[0] else UNLIMITED)
 
-        monkeypatch.setattr("service.worker.MemoryGuard", guard)
+        monkeypatch.setattr("service.processes.worker.MemoryGuard", guard)
         yield scarce
 
 

@@ -9,8 +9,8 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from tests.service.process import running
-from tests.service.readme import Block, blocks
+from tests.support.process import running
+from tests.support.readme import Block, blocks
 
 ADDRESS = "http://127.0.0.1:8000"
 

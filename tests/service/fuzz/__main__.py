@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from .effort import TALLY
+from tests.service.fuzz.effort import TALLY
 
 
 def main() -> int:

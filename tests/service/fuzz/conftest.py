@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
-from tests.service.process import Forked, forked
-
-from .documents import MAX_BATCH, MAX_BODY
-from .effort import TALLY, done
+from tests.service.fuzz.documents import MAX_BATCH, MAX_BODY
+from tests.service.fuzz.effort import TALLY, done
+from tests.support.process import Forked, forked
 
 
 def pytest_sessionfinish() -> None:

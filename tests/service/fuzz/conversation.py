@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import h11
 
-from .effort import done
+from tests.service.fuzz.effort import done
 
 LATEST: Final = 10.0
 """When an answer, or the end of the connection, must have come: far more than any of it takes."""

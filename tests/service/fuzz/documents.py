@@ -7,7 +7,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from tests.service.bodies import FINE, NOT_A_BATCH, NOT_JSON
+from tests.support.bodies import FINE, NOT_A_BATCH, NOT_JSON
 
 MAX_BATCH: Final = 20
 MAX_BODY: Final = 4096

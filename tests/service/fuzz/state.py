@@ -6,10 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from tests.service.process import Forked
-
-from .conversation import Answer, Connection
-from .reader import Batch, Refusal
+from tests.service.fuzz.conversation import Answer, Connection
+from tests.service.fuzz.reader import Batch, Refusal
+from tests.support.process import Forked
 
 SENTINEL: Final = "A"
 """A symbol that is always there, under the name that most documents use."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import h11
 from hypothesis import strategies as st
 
-from .documents import MAX_BODY, dressed, mutated
+from tests.service.fuzz.documents import MAX_BODY, dressed, mutated
 
 LAST: Final = b"GET /health HTTP/1.1\r\nHost: fuzz\r\nConnection: close\r\n\r\n"
 """Ends the connection, if it is read as a request."""

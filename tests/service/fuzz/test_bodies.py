@@ -3,14 +3,13 @@ from __future__ import annotations
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from tests.service.process import Forked
-
-from .conversation import Connection
-from .documents import BODIES, MAX_BATCH, MAX_BODY
-from .effort import bounded, done
-from .reader import Refusal, read
-from .state import State
-from .streams import CUTS, cut
+from tests.service.fuzz.conversation import Connection
+from tests.service.fuzz.documents import BODIES, MAX_BATCH, MAX_BODY
+from tests.service.fuzz.effort import bounded, done
+from tests.service.fuzz.reader import Refusal, read
+from tests.service.fuzz.state import State
+from tests.service.fuzz.streams import CUTS, cut
+from tests.support.process import Forked
 
 
 @bounded(250)

@@ -3,12 +3,11 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service import wire
-from service.problems import Problem
-
-from . import reader
-from .documents import BODIES, MAX_BATCH
-from .effort import bounded, done
+from service.api import wire
+from service.api.problems import Problem
+from tests.service.fuzz import reader
+from tests.service.fuzz.documents import BODIES, MAX_BATCH
+from tests.service.fuzz.effort import bounded, done
 
 
 def bits(batch: wire.Batch) -> tuple[str, bytes]:

@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.aggregation.oracle import History
-from tests.service.bodies import BAD_QUERIES, NOT_A_BATCH, NOT_JSON
-from tests.service.load import Client, assert_answer
-from tests.service.process import Process, running
-
-from .effort import bounded, done
+from tests.service.fuzz.effort import bounded, done
+from tests.support.bodies import BAD_QUERIES, NOT_A_BATCH, NOT_JSON
+from tests.support.load import Client, assert_answer
+from tests.support.process import Process, running
 
 MAX_SYMBOLS = 3
 MAX_K = 3

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 from hypothesis import given, note
 
-from tests.service.process import Forked
-
-from .conversation import Connection, answers, exchange
-from .documents import MAX_BATCH
-from .effort import bounded, done
-from .reader import Refusal, read
-from .state import State
-from .streams import CUTS, LAST, STREAMS, cut, understood
+from tests.service.fuzz.conversation import Connection, answers, exchange
+from tests.service.fuzz.documents import MAX_BATCH
+from tests.service.fuzz.effort import bounded, done
+from tests.service.fuzz.reader import Refusal, read
+from tests.service.fuzz.state import State
+from tests.service.fuzz.streams import CUTS, LAST, STREAMS, cut, understood
+from tests.support.process import Forked
 
 
 @bounded(250)

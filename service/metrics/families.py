@@ -1,0 +1,176 @@
+"""``GET /metrics``: what Prometheus asks for, over all workers whichever of them is asked."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+
+import sanic
+from sanic import HTTPResponse, Request
+
+from aggregation import Symbols
+from service import VERSION
+from service.api.routes import Handler
+from service.machine import anonymous_bytes, available_bytes
+from service.settings import Settings
+
+from .counters import (
+    ACCEPTED_CELL,
+    ANSWER_TIMEOUT_CELL,
+    BOUNDS,
+    BUCKETS,
+    CONNECTIONS_CELL,
+    IDLE_TIMEOUT_CELL,
+    OTHER_STATUS,
+    PID_CELL,
+    REFUSED_CELL,
+    REQUEST_TIMEOUT_CELL,
+    ROLL_UP_SECONDS_CELL,
+    ROLL_UPS_CELL,
+    STARTS_CELL,
+    STATUSES,
+    SharedMetrics,
+)
+from .exposition import CONTENT_TYPE, Exposition, Labels
+
+
+def metrics_handler(settings: Settings, symbols: Symbols, metrics: SharedMetrics) -> Handler:
+    """Make the handler that writes all metrics down. It finds the names of the routes in ``app.ctx.route_names``."""
+
+    async def give_metrics(request: Request) -> HTTPResponse:
+        text = metrics_text(settings, symbols, metrics, request.app.ctx.route_names)
+        return HTTPResponse(text, content_type=CONTENT_TYPE)
+
+    return give_metrics
+
+
+def metrics_text(settings: Settings, symbols: Symbols, metrics: SharedMetrics, route_names: Sequence[str]) -> bytes:
+    """Write all metrics down."""
+    out = Exposition()
+    _requests(out, metrics, route_names)
+    _connections(out, metrics, settings)
+    _symbols(out, symbols, settings)
+    _memory(out, symbols, settings)
+    _processes(out, metrics)
+    return out.text()
+
+
+def _requests(out: Exposition, metrics: SharedMetrics, names: Sequence[str]) -> None:
+    """Answers by route and status. Only what has occurred is written, once it has."""
+    statuses = [*map(str, STATUSES), OTHER_STATUS]
+    counts: list[tuple[Labels, int]] = []
+    histograms: list[tuple[Labels, list[int], float]] = []
+    for route, name in enumerate(names):
+        rows, seconds = metrics.answers(route)
+        classes: dict[str, tuple[list[int], float]] = {}
+        for status, row, total in zip(statuses, rows.tolist(), seconds.tolist(), strict=True):
+            if any(row):
+                counts.append(({"route": name, "status": status}, sum(row)))
+                kind = OTHER_STATUS if status == OTHER_STATUS else f"{status[0]}xx"
+                before, total_before = classes.get(kind, ([0] * BUCKETS, 0.0))
+                classes[kind] = [a + b for a, b in zip(before, row, strict=True)], total_before + total
+        histograms += [({"route": name, "class": kind}, *rest) for kind, rest in classes.items()]
+    out.counter(
+        "tenfold_http_requests_total",
+        "Requests answered, by route (none: path or method match none) and status.",
+        counts,
+    )
+    out.histogram(
+        "tenfold_http_request_seconds",
+        "Time from reading the last bytes of a request to its answer, by route and class of status. "
+        "Waiting for a client to send or to read is not in it.",
+        BOUNDS,
+        histograms,
+    )
+
+
+def _connections(out: Exposition, metrics: SharedMetrics, settings: Settings) -> None:
+    out.gauge("tenfold_connections", "Connections open now.", _by_worker(metrics, CONNECTIONS_CELL))
+    out.gauge("tenfold_connections_limit", "Connections that each worker serves at once.", settings.max_connections)
+    out.counter("tenfold_connections_accepted_total", "Connections served.", metrics.total(ACCEPTED_CELL))
+    out.counter(
+        "tenfold_connections_refused_total",
+        "Connections turned away with 503 because their worker had as many as it may. They are not among the requests.",
+        metrics.total(REFUSED_CELL),
+    )
+    reasons = {"idle": IDLE_TIMEOUT_CELL, "request": REQUEST_TIMEOUT_CELL, "answer": ANSWER_TIMEOUT_CELL}
+    out.counter(
+        "tenfold_connections_timed_out_total",
+        "Connections closed because nothing was asked (idle), a request was not whole in time (request), or an answer "
+        "was not taken in time (answer).",
+        [({"reason": reason}, metrics.total(cell)) for reason, cell in reasons.items()],
+    )
+
+
+def _symbols(out: Exposition, symbols: Symbols, settings: Settings) -> None:
+    seen = symbols.overview()
+    out.gauge("tenfold_symbols", "Symbols that exist.", len(seen))
+    out.gauge("tenfold_symbols_limit", "Symbols that there may be.", settings.max_symbols)
+    out.counter(
+        "tenfold_prices_total",
+        "Prices appended to a symbol since it was created.",
+        [({"symbol": one.symbol}, one.appended) for one in seen],
+    )
+    out.counter(
+        "tenfold_batches_total",
+        "Batches appended to a symbol since it was created.",
+        [({"symbol": one.symbol}, one.batches) for one in seen],
+    )
+    out.gauge(
+        "tenfold_roll_up_lag_prices",
+        "Prices of a symbol that are not rolled up yet; fewer than 10 at rest.",
+        [({"symbol": one.symbol}, one.lag) for one in seen],
+    )
+    out.gauge(
+        "tenfold_symbol_memory_bytes",
+        "Memory that a symbol's prices and summaries take.",
+        [({"symbol": one.symbol}, one.held_bytes) for one in seen],
+    )
+    held = symbols.layout.directory_bytes + sum(one.held_bytes for one in seen)
+    out.gauge("tenfold_memory_bytes", "Memory that all symbols and their directory take.", held)
+    out.gauge("tenfold_batch_limit_prices", "Prices that a batch may have.", settings.max_batch)
+    out.gauge("tenfold_body_limit_bytes", "Bytes that a request body may have.", settings.max_body)
+    out.gauge("tenfold_retention_prices", "Newest prices of a symbol that are kept.", settings.geometry.retention)
+
+
+def _memory(out: Exposition, symbols: Symbols, settings: Settings) -> None:
+    out.gauge(
+        "tenfold_memory_limit_bytes",
+        "Memory that as many symbols as may be take when full.",
+        symbols.layout.total_bytes,
+    )
+    out.gauge(
+        "tenfold_memory_reserve_bytes",
+        "Memory of the machine that is left free: batches that would need it are refused.",
+        settings.reserve_bytes,
+    )
+    out.gauge(
+        "tenfold_memory_available_bytes",
+        "Memory that the machine, or the control group, has left.",
+        available_bytes(),
+    )
+
+
+def _processes(out: Exposition, metrics: SharedMetrics) -> None:
+    out.summary(
+        "tenfold_roll_up_seconds",
+        "Time spent on rolling up after answers were sent.",
+        metrics.total(ROLL_UPS_CELL),
+        metrics.total_seconds(ROLL_UP_SECONDS_CELL),
+    )
+    out.gauge("tenfold_workers", "Processes that serve.", metrics.workers)
+    restarts = [({"worker": str(worker)}, max(0, starts - 1)) for worker, starts in _places(metrics, STARTS_CELL)]
+    out.counter("tenfold_worker_restarts_total", "Times that a worker had died and was replaced.", restarts)
+    memory = [({"worker": str(worker)}, anonymous_bytes(pid)) for worker, pid in _places(metrics, PID_CELL)]
+    out.gauge("tenfold_worker_memory_bytes", "Memory of a worker besides the symbols and what it runs.", memory)
+    out.gauge("tenfold_start_time_seconds", "When tenfold was started, in Unix time.", metrics.started_at)
+    versions = {"version": VERSION, "python": platform.python_version(), "sanic": sanic.__version__}
+    out.gauge("tenfold_build_info", "What is running; always 1.", [(versions, 1)])
+
+
+def _places(metrics: SharedMetrics, cell: int) -> Iterator[tuple[int, int]]:
+    return enumerate(metrics.by_worker(cell))
+
+
+def _by_worker(metrics: SharedMetrics, cell: int) -> list[tuple[Labels, int]]:
+    return [({"worker": str(worker)}, value) for worker, value in _places(metrics, cell)]

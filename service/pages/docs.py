@@ -1,0 +1,30 @@
+"""``GET /openapi.json`` and ``GET /docs``: the API described, for programs and for people."""
+
+from __future__ import annotations
+
+import orjson
+from sanic import HTTPResponse, Request
+
+from service.api.routes import Handler
+from service.pages import body_handler
+from service.pages.openapi.document import openapi
+from service.pages.openapi.page import STYLE, STYLE_PATH, render
+from service.settings import Settings
+
+
+def openapi_handler(settings: Settings) -> Handler:
+    """Make the handler that answers with the document."""
+    body = orjson.dumps(openapi(settings))
+
+    async def document(_request: Request) -> HTTPResponse:
+        return HTTPResponse(body, content_type="application/json")
+
+    return document
+
+
+def docs_handlers(settings: Settings) -> dict[str, Handler]:
+    """Make the handlers of the document as a page and of its style sheet, by path."""
+    return {
+        "/docs": body_handler(render(openapi(settings)).encode(), "text/html; charset=utf-8"),
+        STYLE_PATH: body_handler(STYLE, "text/css; charset=utf-8"),
+    }

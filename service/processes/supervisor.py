@@ -1,0 +1,231 @@
+"""The parent of the workers: starts them, replaces the dead, stops them all. It waits for events and does nothing else.
+
+A worker is forked from here, with the memory mapped, the sockets bound and the kernels loaded, so a replacement serves
+within a fraction of a second. What the supervisor waits for are file descriptors: a worker's end (pidfd), a worker's
+word that it serves (pipe), and signals (wake-up socket).
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aggregation import SharedMemory
+from service.logs import OWN, fields
+from service.machine import unmap_library_pages
+from service.metrics.counters import SharedMetrics
+from service.settings import Settings
+
+from .entrance import Entrance
+from .worker import die_with_parent, work
+
+log = logging.getLogger(OWN)
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+"""What ends the service."""
+
+MOST_FAILED_STARTS: Final = 5
+"""Deaths in a row, before it ever served, after which a worker is not tried again: it would not get better."""
+
+KILL_AFTER_SECONDS: Final = 3.0
+"""What a worker gets on top of the time for requests in flight, before it is killed."""
+
+
+@dataclass
+class _Worker:
+    """One place among the workers and the process that fills it now."""
+
+    number: int
+    pid: int = 0
+    pidfd: int = -1
+    ready: int = -1
+    serving: bool = False
+    failed_starts: int = 0
+
+
+class Supervisor:
+    """Runs ``settings.workers`` workers, one for each listener.
+
+    Args:
+        settings: handed to the workers.
+        listeners: one bound and listening socket for each worker.
+        memory: what the workers share.
+        announce: called once, when all workers serve.
+        entrance: handed to the workers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: list[socket.socket],
+        memory: SharedMemory,
+        announce: Callable[[], None],
+        entrance: Entrance | None = None,
+    ) -> None:
+        self._settings = settings
+        self._listeners = listeners
+        self._memory = memory
+        self._entrance = entrance or Entrance()
+        self._metrics = SharedMetrics(len(listeners))
+        self._announce: Callable[[], None] | None = announce
+        self._workers = [_Worker(number) for number in range(len(listeners))]
+        self._selector = selectors.DefaultSelector()
+        self._stopping = False
+        self._exit_code = 0
+        self._kill_at: float | None = None
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT, then stop all workers; returns the exit code."""
+        waker, woken = socket.socketpair()
+        for end in (waker, woken):
+            end.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        for number in SIGNALS:
+            signal.signal(number, _leave_it_to_the_wakeup)
+        self._selector.register(woken, selectors.EVENT_READ, lambda: self._on_signal(woken))
+        gc.collect()
+        gc.freeze()  # what exists by now is shared by all workers; a collector that writes to it would unshare it
+        for worker in self._workers:
+            self._start(worker)
+        unmap_library_pages()
+        while any(worker.pid for worker in self._workers):
+            timeout = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
+            for key, _ in self._selector.select(timeout):
+                key.data()
+            if self._kill_at is not None and time.monotonic() >= self._kill_at:
+                log.warning("killing workers that would not stop")
+                self._signal_all(signal.SIGKILL)
+                self._kill_at = None
+        signal.set_wakeup_fd(-1)
+        waker.close()
+        woken.close()
+        log.info("stopped", extra=fields(exit_code=self._exit_code))
+        return self._exit_code
+
+    def _start(self, worker: _Worker) -> None:
+        """Fork the process of a worker."""
+        supervisor = os.getpid()
+        worker.ready, ready = os.pipe()
+        self._metrics.begin(worker.number)
+        sys.stderr.flush()
+        # A signal to the child must not reach our wake-up socket, which it shares until it has its own handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        worker.pid = os.fork()
+        if worker.pid == 0:
+            self._become(worker, supervisor, ready)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        os.close(ready)
+        self._metrics.began(worker.number, worker.pid)
+        worker.serving = False
+        worker.pidfd = os.pidfd_open(worker.pid)
+        pid = worker.pid
+        self._selector.register(worker.ready, selectors.EVENT_READ, lambda: self._on_ready(worker, pid))
+        self._selector.register(worker.pidfd, selectors.EVENT_READ, lambda: self._on_end(worker))
+
+    def _become(self, worker: _Worker, supervisor: int, ready: int) -> None:
+        """In the child: be the worker, and never return."""
+        code = 1
+        try:
+            die_with_parent(supervisor)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            self._selector.close()
+            for listener in self._listeners:
+                if listener is not self._listeners[worker.number]:
+                    listener.close()
+            listener = self._listeners[worker.number]
+            counters = self._metrics.of_worker(worker.number)
+            work(self._settings, self._memory, counters, listener, lambda: _say(ready), self._entrance)
+            code = 0
+        except BaseException:  # nothing may unwind into the supervisor
+            log.exception("worker %d failed", worker.number, extra=fields(worker=worker.number))
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _on_ready(self, worker: _Worker, pid: int) -> None:
+        """The worker said that it serves; or its end was closed in silence: it is dying, as its pidfd will tell."""
+        if worker.pid != pid:  # both were told at once, and it has been replaced already
+            return
+        serves = os.read(worker.ready, 1)
+        self._selector.unregister(worker.ready)
+        os.close(worker.ready)
+        worker.ready = -1
+        if not serves:
+            return
+        worker.serving = True
+        worker.failed_starts = 0
+        if self._stopping:  # a signal that came before it was ready has been lost on it
+            os.kill(worker.pid, signal.SIGTERM)
+        elif self._announce is not None and all(one.serving for one in self._workers):
+            self._announce()
+            self._announce = None
+
+    def _on_end(self, worker: _Worker) -> None:
+        """The process is dead: replace it, unless all is to end."""
+        if worker.ready >= 0:
+            self._selector.unregister(worker.ready)
+            os.close(worker.ready)
+            worker.ready = -1
+        self._selector.unregister(worker.pidfd)
+        os.close(worker.pidfd)
+        pid, worker.pid = worker.pid, 0
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if self._stopping:
+            return
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        what = fields(worker=worker.number, pid=pid, **({"signal": -code} if code < 0 else {"exit_code": code}))
+        log.warning("worker %d (process %d) %s", worker.number, pid, how, extra=what)
+        if not worker.serving:
+            worker.failed_starts += 1
+            if worker.failed_starts >= MOST_FAILED_STARTS:
+                log.error("worker %d failed to start %d times in a row: giving up", worker.number, MOST_FAILED_STARTS)
+                self._exit_code = 1
+                self._stop()
+                return
+        self._start(worker)
+        replaced = fields(worker=worker.number, pid=worker.pid)
+        log.info("worker %d is replaced by process %d", worker.number, worker.pid, extra=replaced)
+
+    def _on_signal(self, woken: socket.socket) -> None:
+        """SIGTERM or SIGINT: stop. A second one: at once."""
+        woken.recv(64)
+        if self._stopping:
+            self._kill_at = time.monotonic()
+        else:
+            log.info("stopping")
+            self._stop()
+
+    def _stop(self) -> None:
+        """Refuse new connections, let the workers finish what they accepted, and see that they do."""
+        self._stopping = True
+        for listener in self._listeners:
+            listener.close()
+        self._kill_at = time.monotonic() + self._settings.stop_seconds + KILL_AFTER_SECONDS
+        self._signal_all(signal.SIGTERM)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            if worker.pid:
+                os.kill(worker.pid, number)
+
+
+def _leave_it_to_the_wakeup(_number: int, _frame: object) -> None:
+    """Python writes the signal to the wake-up socket; a handler must exist for that, and need not do anything."""
+
+
+def _say(ready: int) -> None:
+    """Tell the supervisor that this worker serves; a pipe that is closed in silence says that it never did."""
+    os.write(ready, b"!")
+    os.close(ready)

@@ -1,0 +1,80 @@
+"""One process that serves: an application, its compactor, and a look at the machine's memory."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from aggregation import SharedMemory, Symbols
+from service.app import AnySanic, create_app
+from service.http.connection import LimitedProtocol
+from service.http.tls import Handshake, Handshakes
+from service.machine import MemoryGuard, keep_memory
+from service.metrics.counters import Counters
+from service.settings import Settings
+
+from .entrance import Entrance
+from .listeners import BACKLOG
+
+PR_SET_PDEATHSIG: Final = 1
+
+
+def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part by its own maker
+    settings: Settings,
+    memory: SharedMemory,
+    counters: Counters,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    entrance: Entrance,
+) -> None:
+    """Serve from ``listener`` until SIGTERM; call ``ready`` once it can.
+
+    SIGINT is the supervisor's: a terminal sends it to all processes at once, and the supervisor passes it on.
+    """
+    keep_memory()
+    memory_guard = MemoryGuard(settings.reserve_bytes)
+    app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard, counters=counters)
+    protocol: type[asyncio.Protocol] = LimitedProtocol
+    if entrance.tls is not None:
+        protocol = Handshake
+        app.ctx.handshakes = Handshakes(entrance.tls, settings.limits)
+
+    @app.after_server_start
+    async def serving(_app: AnySanic) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, app)
+        gc.freeze()  # what lives as long as the worker need not be looked at again: some percent of a request
+        ready()
+
+    app.run(
+        sock=listener,
+        protocol=protocol,
+        backlog=BACKLOG,
+        single_process=True,
+        register_sys_signals=False,
+        access_log=False,
+        motd=False,
+    )
+
+
+def stop(app: AnySanic) -> None:
+    """Answer what has been accepted, close each connection with its next answer, and end.
+
+    Only the first call counts: a service manager may signal every process besides the supervisor, and stopping the loop
+    once more would end it in the middle of an answer.
+    """
+    if app.config.KEEP_ALIVE:
+        app.config.KEEP_ALIVE = False
+        app.stop(terminate=False)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process as soon as its parent is gone, so that none lingers."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before
+        os._exit(1)

@@ -1,0 +1,357 @@
+"""Who may come in: what a token file may say, and what a request gets with and without a token."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from sanic import Sanic
+
+from aggregation import SharedMemory, Symbols
+from service.api.access import Guard, Scope, Token, TokenFileError, read_tokens
+from service.app import create_app
+from service.settings import Settings
+from tests.service.conftest import Api
+from tests.service.processes.test_process import command
+from tests.support.process import Process, running
+
+READER = "reader-0123456789abcdef"
+WRITER = "writer/0123456789+abcdef=="
+BATCH = b'{"symbol": "A", "values": [1.0]}'
+
+GOOD_FILES: dict[str, tuple[bytes, list[Token]]] = {
+    "one": (b"read aaaaaaaaaaaaaaaa", [Token(b"a" * 16, Scope.READ)]),
+    "comments and blank lines": (
+        "# Zähler\n\n   \n  # x\nread aaaaaaaaaaaaaaaa\n#write cccccccccccccccc\n".encode()
+        + b"\twrite\tbbbbbbbbbbbbbbbb \r\n",
+        [Token(b"a" * 16, Scope.READ), Token(b"b" * 16, Scope.WRITE)],
+    ),
+    "several of each": (
+        b"read aaaaaaaaaaaaaaaa\nwrite bbbbbbbbbbbbbbbb\nread cccccccccccccccc\nwrite dddddddddddddddd\n",
+        [
+            Token(b"a" * 16, Scope.READ),
+            Token(b"b" * 16, Scope.WRITE),
+            Token(b"c" * 16, Scope.READ),
+            Token(b"d" * 16, Scope.WRITE),
+        ],
+    ),
+    "every character": (b"read -._~+/AZaz09-._~+/==\n", [Token(b"-._~+/AZaz09-._~+/==", Scope.READ)]),
+    "longest": (b"write " + b"a" * 512, [Token(b"a" * 512, Scope.WRITE)]),
+}
+
+BAD_FILES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "no token"),
+    "only comments": (b"# read aaaaaaaaaaaaaaaa\n\n", "no token"),
+    "other word": (b"admin aaaaaaaaaaaaaaaa", "line 1 is neither"),
+    "capital word": (b"READ aaaaaaaaaaaaaaaa", "line 1 is neither"),
+    "word alone": (b"# x\nread\n", "line 2 is neither"),
+    "token alone": (b"aaaaaaaaaaaaaaaa\n", "line 1 is neither"),
+    "three words": (b"read aaaaaaaaaaaaaaaa # mine\n", "line 1 is neither"),
+    "no space": (b"read:aaaaaaaaaaaaaaaa\n", "line 1 is neither"),
+    "short": (b"read aaaaaaaaaaaaaaaa\nread bbbbbbbbbbbbbbb", "line 2 does not have 16 to 512"),
+    "long": (b"read " + b"a" * 513, "line 1 does not have 16 to 512"),
+    "quote": (b'read "aaaaaaaaaaaaaaaa"', "line 1 has characters other than"),
+    "equals sign within": (b"read aaaaaaaa=aaaaaaa", "line 1 has characters other than"),
+    "not ASCII": ("read ééééééééééééééé".encode(), "line 1 has characters other than"),
+    "not UTF-8": (b"read \xff\xfeaaaaaaaaaaaaaaaa", "line 1 has characters other than"),
+    "NUL": (b"read aaaaaaaaaaaaaaaa\x00", "line 1 has characters other than"),
+    "twice": (b"read aaaaaaaaaaaaaaaa\nread bbbbbbbbbbbbbbbb\nread aaaaaaaaaaaaaaaa", "line 3 stands there twice"),
+    "for reading and writing": (b"read aaaaaaaaaaaaaaaa\nwrite aaaaaaaaaaaaaaaa", "line 2 stands there twice"),
+    "too large": (b"# \n" * 100_000, "larger than 256 KiB"),
+}
+
+
+@pytest.mark.parametrize("name", GOOD_FILES)
+def test_a_good_file_is_read(tmp_path: Path, name: str) -> None:
+    """Tokens come out in their order, with what they allow; comments and white space do not matter."""
+    content, tokens = GOOD_FILES[name]
+    (tmp_path / "tokens").write_bytes(content)
+    assert read_tokens(str(tmp_path / "tokens")) == tokens
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_is_refused_without_telling_what_is_in_it(tmp_path: Path, name: str) -> None:
+    """The reason is one line with the number of the bad one, and never repeats a token."""
+    content, reason = BAD_FILES[name]
+    (tmp_path / "tokens").write_bytes(content)
+    with pytest.raises(TokenFileError) as refused:
+        read_tokens(str(tmp_path / "tokens"))
+    text = str(refused.value)
+    assert reason in text
+    assert len(text.splitlines()) == 1
+    assert "aaaaaaaa" not in text
+
+
+@pytest.mark.parametrize("path", ["nothing", ".", "nul\x00"])
+def test_an_unreadable_file_is_refused(tmp_path: Path, path: str) -> None:
+    """A file that is missing, a folder, or no path at all is named in the reason."""
+    with pytest.raises(TokenFileError, match="cannot read the token file"):
+        read_tokens(f"{tmp_path}/{path}")
+
+
+AUTHORIZATIONS: dict[str, tuple[list[str], Scope | None]] = {
+    "none": ([], None),
+    "reader": ([f"Bearer {READER}"], Scope.READ),
+    "writer": ([f"Bearer {WRITER}"], Scope.WRITE),
+    "any case of the scheme": ([f"bEARER {WRITER}"], Scope.WRITE),
+    "more spaces": ([f"Bearer   {WRITER} \t"], Scope.WRITE),
+    "unknown": (["Bearer 0123456789abcdef"], None),
+    "empty": (["Bearer "], None),
+    "scheme alone": (["Bearer"], None),
+    "nothing": ([""], None),
+    "other scheme": ([f"Basic {WRITER}"], None),
+    "token alone": ([WRITER], None),
+    "a part": ([f"Bearer {WRITER[:-1]}"], None),
+    "more": ([f"Bearer {WRITER}x"], None),
+    "other case": ([f"Bearer {WRITER.upper()}"], None),
+    "two tokens in one": ([f"Bearer {WRITER}, {READER}"], None),
+    "not ASCII": (["Bearer " + "é" * 20], None),
+    "not UTF-8": (["Bearer " + b"\xff\xfe".decode(errors="surrogateescape") * 10], None),
+    "two headers": ([f"Bearer {WRITER}", f"Bearer {WRITER}"], None),
+}
+
+
+@pytest.mark.parametrize("name", AUTHORIZATIONS)
+def test_what_a_header_allows(name: str) -> None:
+    """A known token allows what its line says, writers read as well, and nothing else is ever let past or raises."""
+    guard = Guard([Token(READER.encode(), Scope.READ), Token(WRITER.encode(), Scope.WRITE)])
+    values, scope = AUTHORIZATIONS[name]
+    for needed in (Scope.READ, Scope.WRITE):
+        refusal = guard.refuse(values, needed)
+        assert (refusal is None) == (scope is not None and scope >= needed)
+
+
+@pytest.mark.parametrize("sent", [b"a" * 16, b"b" * 16, b"c" * 16, b"unknown", b""])
+def test_every_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """Whatever is sent, it is compared with every token once by compare_digest, and by nothing that could end early."""
+    tokens = [Token(letter * 16, Scope.WRITE) for letter in (b"a", b"b", b"c")]
+    compared = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return False  # so whoever compares in a second way still finds the token, and is found out
+
+    guard = Guard(tokens)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert guard.scope(sent) is Scope.NOTHING
+    assert compared == [(token.secret, sent) for token in tokens]
+    monkeypatch.undo()
+    assert (guard.scope(sent) is Scope.WRITE) == (sent in {token.secret for token in tokens})
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_token_that_is_found_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    """All tokens are compared wherever the right one stands, so that the time does not tell its place."""
+    tokens = [Token(letter * 16, Scope.READ) for letter in (b"a", b"b", b"c")]
+    compared = []
+    honest = hmac.compare_digest
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one)
+        return honest(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert Guard(tokens).scope(tokens[place].secret) is Scope.READ
+    assert compared == [token.secret for token in tokens]
+
+
+@pytest.fixture
+def guard() -> Guard | None:
+    """Two tokens, one of each kind; overrides the fixture of all other modules."""
+    return Guard([Token(READER.encode(), Scope.READ), Token(WRITER.encode(), Scope.WRITE)])
+
+
+OPEN = {"none": 200, "unknown": 200, "reader": 200, "writer": 200}
+READS = {"none": 401, "unknown": 401, "reader": 200, "writer": 200}
+WRITES = {"none": 401, "unknown": 401, "reader": 403, "writer": 200}
+ROUTES = {
+    ("GET", "/health"): OPEN,
+    ("HEAD", "/health"): OPEN,
+    ("GET", "/stats?symbol=A&k=1"): READS,
+    ("HEAD", "/stats?symbol=A&k=1"): READS,
+    ("POST", "/add_batch"): WRITES,
+    ("DELETE", "/symbols/A"): {**WRITES, "writer": 204},
+}
+CHALLENGES = {
+    "none": "Bearer",
+    "unknown": 'Bearer error="invalid_token"',
+    "reader": 'Bearer error="insufficient_scope", scope="write"',
+}
+TOKENS = {"unknown": "x" * 20, "reader": READER, "writer": WRITER}
+
+
+def authorization(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {TOKENS[token]}"} if token in TOKENS else {}
+
+
+@pytest.mark.parametrize("token", OPEN)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_who_may_do_what(api: Api, method: str, path: str, token: str) -> None:
+    """Each route serves whom it should and refuses all others with a challenge, a problem document and no effect."""
+    path, _, query = path.partition("?")
+    expected = ROUTES[method, f"{path}?{query}" if query else path][token]
+    for slash in ("", "/"):
+        added = api.request("POST", "/add_batch", content=BATCH, headers=authorization("writer"))
+        assert added.status_code == 200
+        before = api.state()
+        url = f"{path}{slash}?{query}" if query else f"{path}{slash}"
+        body = BATCH if method == "POST" else None
+        response = api.request(method, url, headers=authorization(token), content=body)
+        assert response.status_code == expected
+        if expected in {401, 403}:
+            assert response.headers["www-authenticate"] == CHALLENGES[token]
+            assert response.headers["content-type"] == "application/problem+json"
+            assert method == "HEAD" or response.json()["status"] == expected
+            assert api.state() == before
+        else:
+            assert "www-authenticate" not in response.headers
+            assert (api.state() == before) == (method in {"GET", "HEAD"})
+
+
+def test_two_authorization_headers_are_refused(api: Api) -> None:
+    """Which of two tokens a proxy in front has looked at cannot be known, so neither counts."""
+    headers = [("authorization", f"Bearer {WRITER}"), ("authorization", f"Bearer {WRITER}")]
+    response = api.request("POST", "/add_batch", content=BATCH, headers=headers)
+    assert response.status_code == 400
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_request"'
+    assert api.state() == {}
+
+
+def test_the_limit_of_a_body_holds_behind_the_check(api: Api, settings: Settings) -> None:
+    """A body beyond the limit is 413 also for whoever may write: the check does not lift what streaming lifts."""
+    body = BATCH + b" " * settings.max_body
+    assert api.request("POST", "/add_batch", content=body, headers=authorization("writer")).status_code == 413
+    assert api.request("POST", "/add_batch", content=body[: settings.max_body], headers=authorization("writer"))
+    assert api.state() == {"A": 1}
+
+
+def test_without_tokens_there_is_no_check(settings: Settings) -> None:
+    """Where no token file is given, the routes call the very handlers, and with one only the public routes do."""
+    symbols = Symbols(SharedMemory(settings.layout))
+    wrapped = {}
+    for name, guard in (("open", None), ("guarded", Guard([Token(b"a" * 16, Scope.READ)]))):
+        app = create_app(settings, symbols, f"tenfold-{name}", guard)
+        wrapped[name] = {
+            route.name.split(".")[1] for route in app.router.routes if hasattr(route.handler, "__wrapped__")
+        }
+        Sanic.unregister_app(app)
+    assert wrapped == {
+        "open": set(),
+        "guarded": {"add_batch", "stats", "windows", "list_symbols", "delete_symbol", "metrics"},
+    }
+
+
+@pytest.fixture(scope="module")
+def token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("access") / "tokens"
+    path.write_text(f"# for the tests\nread {READER}\nwrite {WRITER}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def service(token_file: Path) -> Iterator[Process]:
+    with running("--workers", "1", "--max-k", "4", env={"TENFOLD_TOKEN_FILE": str(token_file)}) as process:
+        yield process
+        assert process.stop() == 0
+        text = "".join(process.log)
+        assert "Traceback" not in text
+        assert "ERROR" not in text
+        assert READER not in text
+        assert WRITER not in text
+
+
+class Raw:
+    """A connection that is told bytes and reads one answer after the other."""
+
+    def __init__(self, service: Process) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", service.port), timeout=10)
+        self.file = self.socket.makefile("rb")
+
+    def answer(self) -> tuple[int, bytes]:
+        """Status and body of the next answer; interim answers are passed over."""
+        status = int(self.file.readline().split()[1])
+        headers = {}
+        while line := self.file.readline().strip():
+            name, _, value = line.lower().partition(b":")
+            headers[name] = value
+        return self.answer() if status == 100 else (status, self.file.read(int(headers.get(b"content-length", b"0"))))
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+
+def head(token: str | None, *lines: str) -> bytes:
+    bearer = () if token is None else (f"Authorization: Bearer {token}",)
+    return "\r\n".join(["POST /add_batch HTTP/1.1", "Host: x", *bearer, *lines, "", ""]).encode()
+
+
+def count(connection: Raw) -> int:
+    """Prices of A, by adding one more, over this very connection."""
+    connection.socket.sendall(head(WRITER, f"Content-Length: {len(BATCH)}") + BATCH)
+    status, body = connection.answer()
+    assert status == 200
+    return int(json.loads(body)["count"])
+
+
+@pytest.mark.parametrize(("token", "status"), [(None, 401), ("x" * 20, 401), (READER, 403)])
+def test_a_body_is_not_waited_for_where_it_may_not_be_sent(service: Process, token: str | None, status: int) -> None:
+    """The refusal comes before the body was sent; the body is not appended; the next request is served properly."""
+    body = BATCH.ljust(1_000_000)
+    with closing(Raw(service)) as connection:
+        before = count(connection)
+        connection.socket.sendall(head(token, f"Content-Length: {len(body)}"))
+        assert connection.answer()[0] == status  # not one byte of the body has been sent
+        connection.socket.sendall(body)
+        assert count(connection) == before + 1
+
+
+@pytest.mark.parametrize(("token", "status"), [(None, 401), (READER, 403)])
+def test_a_refused_chunked_body_is_skipped(service: Process, token: str | None, status: int) -> None:
+    """A body in chunks that may not be sent is skipped to its end, and what follows is the next request."""
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BATCH), BATCH)
+    with closing(Raw(service)) as connection:
+        before = count(connection)
+        connection.socket.sendall(head(token, "Transfer-Encoding: chunked") + chunks)
+        assert connection.answer()[0] == status
+        assert count(connection) == before + 1
+
+
+def test_an_endless_body_is_not_skipped_for_ever(service: Process) -> None:
+    """A refused body beyond the limit ends the connection instead of being read."""
+    with closing(Raw(service)) as connection:
+        connection.socket.sendall(head(None, "Content-Length: 100000000"))
+        assert connection.answer()[0] == 401
+        assert connection.file.read() == b""
+
+
+def test_bytes_that_are_no_text_are_no_token(service: Process) -> None:
+    """A header of arbitrary bytes is refused like any other unknown token."""
+    with closing(Raw(service)) as connection:
+        for secret in (b"\xff\xfe\x80" * 10, "日本".encode() * 10, b"'\"<>;" * 10):
+            connection.socket.sendall(
+                b"GET /stats?symbol=A&k=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + secret + b"\r\n\r\n"
+            )
+            assert connection.answer()[0] == 401
+
+
+def test_health_is_public(service: Process) -> None:
+    """Health needs no token: it says nothing about prices."""
+    assert httpx.get(f"{service.url}/health").status_code == 200
+
+
+def test_a_bad_token_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    """A token file that is of no use ends the start with one clear line; nobody is let in by mistake."""
+    path = tmp_path / "tokens"
+    path.write_bytes(BAD_FILES["short"][0])
+    done = command("--port", "0", "--token-file", str(path))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("tenfold: cannot ")
+    assert str(path) in done.stderr

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+
+from service.api.wire import refuse_symbol
+from service.pages.openapi.document import openapi
+from service.pages.openapi.schemas import SYMBOL_FORMAT
+from service.settings import Settings
+from tests.support.process import Process, running
+
+SETTINGS = Settings(workers=1, max_k=4, max_batch=20, max_symbols=1000)
+
+BINARY = "application/octet-stream"
+
+schemathesis.openapi.format(
+    SYMBOL_FORMAT, st.text(min_size=1, max_size=16).filter(lambda text: refuse_symbol(text) is None)
+)
+"""JSON Schema counts characters, a symbol is counted in bytes; 16 characters are at most 64 bytes."""
+
+schemathesis.openapi.media_type(
+    BINARY,
+    st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=SETTINGS.max_batch).map(
+        lambda prices: struct.pack(f"<{len(prices)}d", *prices)
+    ),
+)
+
+
+def taking(media_type: str) -> dict[str, Any]:
+    """The document with one way to send a batch; it cannot say that only one of the two needs a symbol in the query."""
+    document = openapi(SETTINGS)
+    operation = document["paths"]["/add_batch/"]["post"]
+    content = operation["requestBody"]["content"]
+    operation["requestBody"]["content"] = {media_type: content[media_type]}
+    operation["parameters"] = [one | {"required": True} for one in operation["parameters"] if media_type == BINARY]
+    return document
+
+
+schema = schemathesis.openapi.from_dict(taking("application/json"))
+binary = schemathesis.openapi.from_dict(taking(BINARY)).include(path="/add_batch/")
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Process]:
+    limits = ("--max-k", str(SETTINGS.max_k), "--max-batch", str(SETTINGS.max_batch))
+    with running("--workers", "1", "--max-symbols", str(SETTINGS.max_symbols), *limits) as process:
+        yield process
+        assert process.stop() == 0
+        text = "".join(process.log)
+        assert "Traceback" not in text
+        assert "ERROR" not in text
+
+
+@schema.parametrize()
+@hypothesis.settings(max_examples=20, derandomize=True, database=None, deadline=None)
+def test_what_is_described_is_what_is_answered(case: schemathesis.Case[Any], service: Process) -> None:
+    """Requests made from the document are answered as it says, the good ones and the bad ones."""
+    case.call_and_validate(base_url=service.url)
+
+
+@binary.parametrize()
+@hypothesis.settings(max_examples=20, derandomize=True, database=None, deadline=None)
+def test_binary_batches_are_answered_as_described(case: schemathesis.Case[Any], service: Process) -> None:
+    """Batches in binary are answered as the document says."""
+    case.call_and_validate(base_url=service.url)

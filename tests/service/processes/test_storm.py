@@ -1,0 +1,196 @@
+"""Workers are killed at random moments while ten symbols are written and read.
+
+``TENFOLD_STORM_SECONDS=60`` makes it a long storm, with a kill every two seconds instead of two every second.
+``--log-cli-level=INFO`` shows the figures.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import statistics
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+
+from service.settings import Settings
+from tests.support.load import CUT, Answer, Client, assert_answer, count_of, exact_at, numbers, together
+from tests.support.process import Forked, forked
+
+log = logging.getLogger(__name__)
+
+SECONDS = float(os.environ.get("TENFOLD_STORM_SECONDS", "6"))
+BETWEEN_KILLS = 2.0 if SECONDS >= 20 else 0.5
+
+SETTINGS = Settings(workers=2, max_k=5)
+MAX_K = SETTINGS.max_k
+LARGEST = SETTINGS.max_batch
+ROUND = SETTINGS.geometry.capacity(0)
+"""Prices after which a ring has gone around and holds all the memory that it ever will."""
+
+WITHIN_SECONDS = 5.0
+"""A killed worker is to be replaced and serving within 2 s; what is above that is slack for a busy machine."""
+
+SLACK_BYTES = 16 * 1024 * 1024
+"""How much more memory the service may take after a storm than after a calm: what both share is the same to the page;
+what each process takes for itself differs by how long it has lived and how many requests it has seen."""
+
+
+@dataclass
+class Stream:
+    """One symbol's whole numbers: how many were sent, and how many are known to be in."""
+
+    name: str
+    base: int
+    sent: int = 0
+    acknowledged: int = 0
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    batches: int = 0
+    in_doubt: int = 0
+    found: int = 0
+    answers: int = 0
+    kills: int = 0
+    seconds_to_replace: list[float] = field(default_factory=list)
+    memory: int = 0
+
+    def __str__(self) -> str:
+        replaced = self.seconds_to_replace or [0.0]
+        return (
+            f"{self.batches} batches acknowledged, {self.in_doubt} in doubt of which {self.found} were in, "
+            f"{self.answers} answers right, {self.kills} kills, replaced and serving after "
+            f"{statistics.median(replaced):.2f} s (median), {max(replaced):.2f} s (most), {self.memory / 1e6:.1f} MB"
+        )
+
+
+class Storm:
+    """Ten producers, one for each symbol, four dashboards, and perhaps somebody who kills workers.
+
+    Args:
+        service: what is stormed.
+        seconds: how long.
+        kills: whether workers are killed.
+    """
+
+    def __init__(self, service: Forked, seconds: float, *, kills: bool) -> None:
+        self._service = service
+        self._over = time.monotonic() + seconds
+        self._kills = kills
+        self._lock = threading.Lock()
+        self.streams = [Stream(f"S{number}", 10**9 * number) for number in range(10)]
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        producers = [partial(self._produce, stream) for stream in self.streams]
+        dashboards = [partial(self._watch, seed) for seed in range(4)]
+        together(*producers, *dashboards, *([self._kill] if self._kills else []))
+        return self.outcome
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            setattr(self.outcome, what, getattr(self.outcome, what) + 1)
+
+    def _produce(self, stream: Stream) -> None:
+        generator = random.Random(stream.base)
+        with Client(self._service.url) as client:
+            while time.monotonic() < self._over or stream.acknowledged < ROUND:
+                size = generator.choice([1, 9, 100, 2_345, LARGEST])
+                stream.sent = stream.acknowledged + size
+                prices = numbers(stream.base, stream.acknowledged, stream.sent)
+                try:
+                    answer = client.add(stream.name, prices)
+                except CUT:
+                    self._count("in_doubt")
+                    self._settle(client, stream)
+                else:
+                    assert answer == (200, {"symbol": stream.name, "added": size, "count": stream.sent})
+                    self._count("batches")
+                    stream.acknowledged = stream.sent
+
+    def _settle(self, client: Client, stream: Stream) -> None:
+        """A batch whose answer was cut is in as a whole or not at all: ask which."""
+        count = count_of(self._ask(client, stream, 1), 1, stream.base)
+        assert count in (stream.acknowledged, stream.sent), (count, stream)
+        if count == stream.sent:
+            self._count("found")
+        stream.acknowledged = count
+
+    def _ask(self, client: Client, stream: Stream, k: int) -> Answer:
+        """Ask until there is an answer: the connection may be cut any number of times."""
+        while True:
+            try:
+                answer = client.stats(stream.name, k)
+            except CUT:
+                continue
+            self._count("answers")
+            return answer
+
+    def _watch(self, seed: int) -> None:
+        generator = random.Random(seed)
+        with Client(self._service.url) as client:
+            while time.monotonic() < self._over:
+                stream, k = generator.choice(self.streams), generator.randint(1, MAX_K)
+                least = stream.acknowledged
+                count = count_of(self._ask(client, stream, k), k, stream.base)
+                assert least <= count <= stream.sent, (least, count, stream)
+
+    def _kill(self) -> None:
+        generator = random.Random(1)
+        while True:
+            time.sleep(generator.uniform(0.5, 1.5) * BETWEEN_KILLS)
+            if time.monotonic() > self._over:
+                return
+            victim = generator.choice(self._service.workers())
+            others = [pid for pid in self._service.workers() if pid != victim]
+            os.kill(victim, signal.SIGKILL)
+            killed = time.monotonic()
+            self._count("kills")
+            while self._who_answers() in (None, victim, *others):
+                assert time.monotonic() < killed + WITHIN_SECONDS, "the replacement does not serve"
+            self.outcome.seconds_to_replace.append(time.monotonic() - killed)
+
+    def _who_answers(self) -> int | None:
+        """The worker that a fresh connection meets; one that meets a dead worker's socket waits for its replacement."""
+        with Client(self._service.url) as client:
+            try:
+                assert client.health().status == 200
+            except CUT:
+                return None
+            return self._service.worker_of(client.port)
+
+
+def outcome_of(seconds: float, *, kills: bool) -> Outcome:
+    """Storm a service of its own; all of its prices must be there in the end, and its memory sound."""
+    with forked(SETTINGS) as service:
+        storm = Storm(service, seconds, kills=kills)
+        outcome = storm.run()
+        with Client(service.url) as client:
+            assert client.health().document["symbols"] == len(storm.streams)
+            for stream in storm.streams:
+                for k in range(1, MAX_K + 1):
+                    assert_answer(client.stats(stream.name, k), exact_at(stream.acknowledged, k, stream.base))
+        assert len(service.workers()) == SETTINGS.workers
+        outcome.memory = service.memory()
+        assert service.stop() == 0
+        for stream in storm.streams:
+            series = service.symbols.series(stream.name)
+            assert series.count == stream.acknowledged
+            series.check()
+    log.info("%s kills for %g s: %s", "with" if kills else "without", seconds, outcome)
+    return outcome
+
+
+def test_a_storm_of_kills() -> None:
+    """However often workers are killed, no answer is wrong, no acknowledged batch lost, and no memory either."""
+    calm = outcome_of(max(1.0, SECONDS / 4), kills=False)
+    assert calm.in_doubt == 0
+    stormy = outcome_of(SECONDS, kills=True)
+    assert stormy.kills >= SECONDS / BETWEEN_KILLS / 4
+    assert stormy.memory < calm.memory + SLACK_BYTES, f"{stormy}; without kills: {calm}"
