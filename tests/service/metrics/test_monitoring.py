@@ -16,7 +16,7 @@ from service.metrics.families import metrics_text
 from service.settings import Settings
 from tests.support.promql import named
 
-MONITORING = Path(__file__).parents[2] / "service/monitoring"
+MONITORING = Path(__file__).parents[3] / "service/metrics"
 
 FROM_SCRAPING = {"job", "instance"}
 """Labels that Prometheus gives to all that it scrapes; ``up`` is its own metric."""
