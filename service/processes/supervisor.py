@@ -21,10 +21,10 @@ from typing import Final
 
 from aggregation import SharedMemory
 from service.logs import OWN, fields
-from service.machine import unmap_library_pages
 from service.metrics.counters import SharedMetrics
 from service.settings import Settings
 
+from .allocator import unmap_library_pages
 from .entrance import Entrance
 from .worker import die_with_parent, work
 

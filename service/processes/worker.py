@@ -13,12 +13,13 @@ from typing import Final
 
 from aggregation import SharedMemory, Symbols
 from service.app import AnySanic, create_app
-from service.http.connection import LimitedProtocol
+from service.http.connection import Connection
 from service.http.tls import Handshake, Handshakes
-from service.machine import MemoryGuard, keep_memory
+from service.machine import MemoryGuard
 from service.metrics.counters import Counters
 from service.settings import Settings
 
+from .allocator import keep_memory
 from .entrance import Entrance
 from .listeners import BACKLOG
 
@@ -40,7 +41,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
     keep_memory()
     memory_guard = MemoryGuard(settings.reserve_bytes)
     app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard, counters=counters)
-    protocol: type[asyncio.Protocol] = LimitedProtocol
+    protocol: type[asyncio.Protocol] = Connection
     if entrance.tls is not None:
         protocol = Handshake
         app.ctx.handshakes = Handshakes(entrance.tls, settings.limits)

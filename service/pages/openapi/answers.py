@@ -11,8 +11,8 @@ import orjson
 
 from aggregation import MemoryReserveError, TooManySymbolsError
 from service.api.access import NO_TOKEN, READ_ONLY
+from service.api.batch import UNSERVED_TYPE
 from service.api.problems import PROBLEM_JSON, UNKNOWN_SYMBOL, Problem, sentence
-from service.api.wire import UNSERVED_TYPE
 from service.settings import KIBIBYTE, Settings
 
 from .schemas import Json, ref
