@@ -120,6 +120,10 @@ class Guard:
             found |= hmac.compare_digest(token.secret, secret) * token.scope
         return Scope(found)
 
+    def strongest(self) -> bytes:
+        """The secret of a token that allows as much as any."""
+        return max(self._tokens, key=lambda token: token.scope).secret
+
     def refuse(self, authorization: Sequence[str], needed: Scope) -> Problem | None:
         """What is wrong with the values of a request's Authorization headers, or None."""
         if not authorization:

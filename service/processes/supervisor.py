@@ -26,6 +26,7 @@ from service.settings import Settings
 
 from .allocator import unmap_library_pages
 from .entrance import Entrance
+from .warm_up import warm_kernels
 from .worker import die_with_parent, work
 
 log = logging.getLogger(OWN)
@@ -92,6 +93,7 @@ class Supervisor:
         for number in SIGNALS:
             signal.signal(number, _leave_it_to_the_wakeup)
         self._selector.register(woken, selectors.EVENT_READ, lambda: self._on_signal(woken))
+        warm_kernels()
         gc.collect()
         gc.freeze()  # what exists by now is shared by all workers; a collector that writes to it would unshare it
         for worker in self._workers:

@@ -22,6 +22,7 @@ from service.settings import Settings
 from .allocator import keep_memory
 from .entrance import Entrance
 from .listeners import BACKLOG
+from .warm_up import warm_routes
 
 PR_SET_PDEATHSIG: Final = 1
 
@@ -49,6 +50,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
     @app.after_server_start
     async def serving(_app: AnySanic) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, app)
+        await warm_routes(app, entrance.guard)
         gc.freeze()  # what lives as long as the worker need not be looked at again: some percent of a request
         ready()
 
