@@ -50,17 +50,20 @@ UNSERVED_TYPE: Final = Problem(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, in UTF-8, or application/octet-stream."
 )
 
-Reader = Callable[[bytes, str, int], Batch | Problem]
+Body = bytes | bytearray
+"""Of a request. Whoever reads it does not keep it."""
+
+Reader = Callable[[Body, str, int], Batch | Problem]
 """From a request's body, its query and the limit to a batch. Whether the prices are within bounds the series says."""
 
 
-def read_json(body: bytes, _query: str, max_batch: int) -> Batch | Problem:
+def read_json(body: Body, _query: str, max_batch: int) -> Batch | Problem:
     """Read ``{"symbol": …, "values": […]}``; O(len(body)). Other keys are ignored, and so is the query."""
     batch = _read_fast(body) or _read_carefully(body)
     return batch if isinstance(batch, Problem) else _within_limits(batch, max_batch)
 
 
-def read_binary(body: bytes, query: str, max_batch: int) -> Batch | Problem:
+def read_binary(body: Body, query: str, max_batch: int) -> Batch | Problem:
     """Read little-endian float64, of the symbol that ``symbol=…`` in the query names; O(1), nothing is copied."""
     symbol = read_symbol_query(query)
     if isinstance(symbol, Problem):
@@ -98,7 +101,7 @@ def choose_reader(media_type: str | None, encoding: str | None) -> Reader | Prob
 _parser = simdjson.Parser()
 
 
-def _read_fast(body: bytes) -> Batch | None:
+def _read_fast(body: Body) -> Batch | None:
     """The batch, if the body is plainly one, else None: then the careful reader decides.
 
     One opening bracket in all means that no array is nested. The document dies with this frame, as it must before the
@@ -127,7 +130,7 @@ def _whole_number(digits: str) -> float:
     return float(digits) + 0.0
 
 
-def _read_carefully(body: bytes) -> Batch | Problem:
+def _read_carefully(body: Body) -> Batch | Problem:
     """The batch, or what is wrong with it.
 
     orjson decides whether this is JSON: it is strict, and refuses lone surrogates and numbers beyond float64. It keeps

@@ -46,6 +46,10 @@ def sentence(error: Exception) -> str:
 
 UNKNOWN_SYMBOL = Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.")
 
-SATURATED = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "There are as many connections as this worker serves.")
+SATURATED = Problem(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "There are as many connections as this worker serves.",
+    headers={"retry-after": "1"},
+)
 
 DEFECT = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is a defect of tenfold, not of the request.")

@@ -12,14 +12,15 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError, UnknownSymbolError
-from service.logs import OWN, fields
+from service.logs import OWN, REQUESTS, fields
 
-from .batch import choose_reader
+from .batch import Body, choose_reader
 from .documents import write_health, write_overview, write_receipt, write_statistics, write_windows
-from .problems import UNKNOWN_SYMBOL, Problem, sentence
+from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, sentence
 from .query import read_query, read_segment, read_symbol_query
 
 log = logging.getLogger(OWN)
+failures = logging.getLogger(REQUESTS)
 
 
 class Question(NamedTuple):
@@ -37,8 +38,17 @@ class Question(NamedTuple):
     segment: str = ""
 
 
-Resource = Callable[[Question, bytes], bytes | Problem]
+Resource = Callable[[Question, Body], bytes | Problem]
 """From the head and the body of a request to a JSON document. No bytes: there is nothing to say, 204."""
+
+
+def ask(resource: Resource, question: Question, body: Body) -> bytes | Problem:
+    """What a resource says; 500, with a line in the log, where it fails in a way that nobody foresaw."""
+    try:
+        return resource(question, body)
+    except Exception:  # noqa: BLE001 - whatever it is, the client is answered and the others are served
+        failures.exception("failed at %s", resource.__name__)
+        return DEFECT
 
 
 class Resources:
@@ -56,7 +66,7 @@ class Resources:
         self._max_k = symbols.geometry.max_k
         self._max_batch = symbols.geometry.max_batch
 
-    def add_batch(self, question: Question, body: bytes) -> bytes | Problem:
+    def add_batch(self, question: Question, body: Body) -> bytes | Problem:
         """``POST /add_batch/``: append a batch. O(len(body))."""
         read = choose_reader(question.media_type, question.encoding)
         if isinstance(read, Problem):
@@ -80,7 +90,7 @@ class Resources:
             log.info("symbol %s created", symbol, extra=fields(symbol=symbol))
         return write_receipt(symbol, added, count)
 
-    def stats(self, question: Question, _body: bytes) -> bytes | Problem:
+    def stats(self, question: Question, _body: Body) -> bytes | Problem:
         """``GET /stats/``: the statistics of one window. O(levels)."""
         window = read_query(question.query, self._max_k)
         if isinstance(window, Problem):
@@ -90,7 +100,7 @@ class Resources:
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL
 
-    def all_stats(self, question: Question, _body: bytes) -> bytes | Problem:
+    def all_stats(self, question: Question, _body: Body) -> bytes | Problem:
         """``GET /stats/all/``: the statistics of every window, of one moment. O(levels²)."""
         symbol = read_symbol_query(question.query)
         if isinstance(symbol, Problem):
@@ -100,11 +110,11 @@ class Resources:
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL
 
-    def list_symbols(self, _question: Question, _body: bytes) -> bytes | Problem:
+    def list_symbols(self, _question: Question, _body: Body) -> bytes | Problem:
         """``GET /symbols/``: what each symbol holds, and what there may be. O(symbols)."""
         return write_overview(self._symbols.overview(), self._symbols.layout)
 
-    def delete_symbol(self, question: Question, _body: bytes) -> bytes | Problem:
+    def delete_symbol(self, question: Question, _body: Body) -> bytes | Problem:
         """``DELETE /symbols/<symbol>``: a slot free again. O(pages that it held)."""
         symbol = read_segment(question.segment)
         if isinstance(symbol, Problem):
@@ -116,6 +126,6 @@ class Resources:
         log.info("symbol %s deleted", symbol, extra=fields(symbol=symbol))
         return b""
 
-    def health(self, _question: Question, _body: bytes) -> bytes | Problem:
+    def health(self, _question: Question, _body: Body) -> bytes | Problem:
         """``GET /health/``: that it serves, and how many symbols there are and may be. O(max_symbols)."""
         return write_health(len(self._symbols), self._symbols.layout.max_symbols)

@@ -1,8 +1,9 @@
-"""One connection of a client: its state, and the limits that hold in it.
+"""One connection of a client: its state, the limits that hold in it, and who answers what it asks.
 
-``Connection`` is what the event loop knows: it turns away whoever is one too many, keeps the state, counts the bytes of
-unfinished requests against a budget, and closes what is past a deadline. ``Framework`` is Sanic's side of the same
-connection, which reads the requests and writes the answers.
+``Connection`` is what the event loop knows. It turns away whoever is one too many, keeps the state, counts the bytes of
+unfinished requests against a budget, and is closed when it is past a deadline. What begins with a head that the
+``door`` remembers is answered here; everything else is handed to the framework's side of the connection. Deadlines,
+budget, counting and the stop are the same for both.
 """
 
 from __future__ import annotations
@@ -13,112 +14,46 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sanic.exceptions import RequestTimeout, SanicException, ServiceUnavailable
-from sanic.http.constants import Stage
-from sanic.server.protocols.http_protocol import HttpProtocol
 
-from service.api.problems import SATURATED
-from service.metrics.counters import Cell
+from service.api.batch import Body
+from service.api.problems import Problem
+from service.api.resources import ask
+from service.metrics.counters import Cell, Counters
 
-from .exchange import Exchange
-from .limits import Budget, Sweeper
+from .answers import status_of, written
+from .door import VIEW, Door, Ticket
+from .framework import Framework
+from .handlers import problem_of
+from .limits import Sweeper
 from .states import TABLE, State
-
-READ_AHEAD_BYTES: Final = 256 * 1024
-"""What is read of a body before reading pauses for the handler: enough for a largest batch at full precision."""
 
 FREE_BYTES: Final = 16 * 1024
 """What of a request may arrive before it is counted: all but large batches, and a thousand of these are 16 MiB."""
 
-_BODY: Final = SATURATED.body()
-TURNED_AWAY: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n"
-    b"content-type: application/problem+json\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
-)
-"""What a connection beyond the cap is told before it is closed."""
 
-
-class Framework(HttpProtocol):
-    """Sanic's side of a connection: a task that waits for bytes, has requests handled, and sends answers."""
-
-    HTTP_CLASS = Exchange
-    __slots__ = ("connection",)
-
-    def __init__(self, connection: Connection, **options: Any) -> None:  # noqa: ANN401 - handed on
-        super().__init__(**options)
-        self.connection = connection
-        self._http = None
-
-    def turn_away(self, transport: asyncio.Transport) -> None:
-        """Say that there are too many connections, and close this one."""
-        self.transport = transport
-        transport.write(TURNED_AWAY)
-        self.close()
-
-    def take(self, data: bytes, now: float) -> None:
-        """Take in some bytes.
-
-        In place of the framework's ``data_received``, which does the same but looks its limit up each time.
-        """
-        received = self.recv_buffer
-        self._time = now
-        received += data
-        if len(received) >= READ_AHEAD_BYTES and self.transport is not None:
-            self.transport.pause_reading()
-        self._data_received.set()
-
-    @property
-    def last_active(self) -> float:
-        """When something was last taken in or sent."""
-        return self._time
-
-    @property
-    def rests(self) -> bool:
-        """Whether it has dealt with a request, and not begun with another."""
-        return self._http is None or self._http.stage is Stage.IDLE
-
-    def held(self) -> int:
-        """Bytes of unfinished requests that are here."""
-        http = self._http
-        body = 0 if http is None else (http.request_bytes or 0) - (http.request_bytes_left or 0)
-        return len(self.recv_buffer) + body
-
-    def refuse(self, reason: SanicException) -> None:
-        """Have the request that is under way answered with a refusal, and the connection closed after it."""
-        if self._http is not None and self._task is not None:
-            self._http.exception = reason
-            self._task.cancel()
-
-    def abort(self) -> None:
-        """Close at once, and see that nothing goes on reading from what is closed."""
-        super().abort()
-        if self._task is not None:
-            if self._http is not None and self._http.request is None:
-                self._http.create_empty_request()  # Sanic names the request when it is cancelled, and fails without one
-            self._task.cancel()
-
-    def check_timeouts(self) -> None:
-        """Sanic's own idle timers, a timer a connection: the sweep does it all."""
-
-
-class Connection(asyncio.Protocol):
-    """A connection as the event loop and the sweep see it. Its ``Sweeper`` and its ``Counters`` are in ``app.ctx``.
+class Connection(asyncio.BufferedProtocol):
+    """A connection as the event loop and the sweep see it. Sweeper, counters and door are in ``app.ctx``.
 
     Args:
         framework: makes the framework's side.
-        connections: those that are served; a stop goes through them.
+        connections: Sanic's, which goes through them at a stop.
+        counters: where it is counted, if not where all others are.
         options: what Sanic gives to its protocols.
     """
 
     __slots__ = (
         "_app",
         "_arrived",
-        "_budget",
+        "_body",
         "_connections",
-        "_counts",
+        "_door",
         "_framework",
         "_since",
         "_stuck_since",
         "_sweeper",
+        "_ticket",
+        "_transport",
+        "counters",
         "pipelined",
         "state",
     )
@@ -128,19 +63,22 @@ class Connection(asyncio.Protocol):
         *,
         connections: set[Connection],
         framework: Callable[..., Framework] = Framework,
+        counters: Counters | None = None,
         **options: Any,  # noqa: ANN401 - handed on
     ) -> None:
         self._app = options["app"]
         self._sweeper: Sweeper = self._app.ctx.sweeper
-        self._budget: Budget = self._sweeper.budget
-        self._counts: memoryview[int] = self._app.ctx.counters.counts
+        self.counters: Counters = counters or self._app.ctx.counters
+        self._door: Door = self._app.ctx.door
         self._connections = connections
         self._framework = framework(self, **options)
         self.state = State.IDLE
         self.pipelined = False  # whether the request that has begun came along with the one before
         self._since = time.monotonic()  # when the request began, or the connection became idle
         self._stuck_since: float | None = None  # when the client ceased to take its answers
-        self._arrived = 0  # bytes, since the request began
+        self._arrived = 0  # bytes: of the request that the framework has, or of the body that is under way at the door
+        self._ticket: Ticket | None = None
+        self._body: bytearray | None = None  # under way at the door, for the ticket
 
     def become(self, state: State) -> None:
         """Go on to a state that may follow. A refusal from outside is followed by the end alone, as is the end.
@@ -159,38 +97,46 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve the connection, or refuse it where there are as many as may be."""
-        if len(self._connections) >= self._sweeper.limits.connections:
+        counts = self.counters.counts
+        served = self._sweeper.connections
+        if len(served) >= self._sweeper.limits.connections:
             self._sweeper.refused += 1
-            self._counts[Cell.REFUSED] += 1
+            counts[Cell.REFUSED] += 1
             self.become(State.CLOSED)
             self._framework.turn_away(transport)
             return
+        self._transport = transport
+        served.add(self)
         self._connections.add(self)
         self._framework.connection_made(transport)
-        self._counts[Cell.ACCEPTED] += 1
-        self._counts[Cell.CONNECTIONS] = len(self._connections)
-        self._sweeper.connections = self._connections
+        counts[Cell.ACCEPTED] += 1
+        counts[Cell.CONNECTIONS] = len(served)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of a connection that was served."""
-        if self in self._connections:
+        served = self._sweeper.connections
+        if self in served:
             self.become(State.CLOSED)
-            self._budget.forget(self)
+            self._body = None
+            self._sweeper.budget.forget(self)
+            served.discard(self)
             self._connections.discard(self)
             self._framework.connection_lost(exc)
-            self._counts[Cell.CONNECTIONS] = len(self._connections)
+            self.counters.counts[Cell.CONNECTIONS] = len(served)
 
-    def data_received(self, data: bytes) -> None:
-        """Take in some bytes; note when a request begins, and what it holds if that is much."""
-        if self.state >= State.REFUSING:
-            return
+    def get_buffer(self, _size_hint: int) -> memoryview:
+        """Where what is received next is put: into the body that is under way at the door, if there is one."""
+        return VIEW if self._body is None else memoryview(self._body)[self._arrived :]
+
+    def buffer_updated(self, size: int) -> None:
+        """Take in some bytes: answer what the door remembers, hand all else to the framework."""
         now = time.monotonic()
-        if self.state is State.IDLE:
-            self._begin(now)
-        self._framework.take(data, now)
-        self._arrived += len(data)
-        if self._arrived > FREE_BYTES:
-            self._budget.note(self)
+        if self._body is not None:
+            self._arrived += size
+            if self._arrived == len(self._body):
+                self._complete(self._ticket, self._body, now)
+        elif self.state is not State.IDLE or self._stuck_since is not None or not self._enter(size, now):
+            self._hand_over(bytes(VIEW[:size]), now)
 
     def pause_writing(self) -> None:
         """The client does not take its answer."""
@@ -202,42 +148,91 @@ class Connection(asyncio.Protocol):
         self._stuck_since = None
         self._framework.resume_writing()
         if self._framework.rests:
-            self._settle()
+            self._settle(time.monotonic())
 
-    def eof_received(self) -> None:
-        """The client sends nothing more: the event loop closes."""
+    # At the door.
 
-    # What the framework's side tells.
+    def _enter(self, size: int, now: float) -> bool:
+        """Take a request whose head is remembered; whether that, and no more, is what was received."""
+        found = self._door.look(size)
+        if found is None or size - found.begin > found.length:
+            return False
+        ticket, begin, length = found
+        if size - begin == length:
+            self._answer(ticket, bytes(VIEW[begin:size]), now)
+            return True
+        self.become(State.BODY)
+        self._since = now
+        self._ticket, self._body, self._arrived = ticket, bytearray(length), size - begin
+        self._body[: self._arrived] = VIEW[begin:size]
+        if length > FREE_BYTES:
+            self._sweeper.budget.note(self)
+        return True
+
+    def _complete(self, ticket: Ticket | None, body: bytearray, now: float) -> None:
+        """Answer a request whose body is whole now."""
+        self._leave()
+        if ticket is not None:
+            self.become(State.ANSWERING)
+            self._answer(ticket, body, now)
+            if self._stuck_since is None:
+                self._settle(now)
+
+    def _leave(self) -> None:
+        """Nothing is under way at the door any more."""
+        self._ticket = self._body = None
+        if self._arrived > FREE_BYTES:
+            self._sweeper.budget.forget(self)
+        self._arrived = 0
+
+    def _answer(self, ticket: Ticket, body: Body, now: float) -> None:
+        """Ask the resource, count and send what it says."""
+        self._since = now
+        self._send(ask(ticket.resource, ticket.question, body), ticket, now, keep_alive=self._door.is_open)
+
+    # What the framework's side is told, and tells.
+
+    def _hand_over(self, data: bytes, now: float) -> None:
+        """Have the framework take in some bytes; note when a request begins, and what it holds if that is much."""
+        if self.state >= State.REFUSING:
+            return
+        if self.state is State.IDLE:
+            self._begin(now)
+        self._framework.take(data, now)
+        self._arrived += len(data)
+        if self._arrived > FREE_BYTES:
+            self._sweeper.budget.note(self)
 
     def rest(self) -> None:
         """The last request has been dealt with, but for its answer perhaps; the next one may be here already."""
         self.pipelined = bool(self._framework.recv_buffer)
         if self._stuck_since is None:
-            self._settle()
+            self._settle(self._framework.last_active)
 
-    def _settle(self) -> None:
-        if self.state is State.HEAD:  # its first bytes came before the framework was ready for them
+    def _settle(self, now: float) -> None:
+        """An answer has been taken: the next request begins, if it is here already, or the connection is idle."""
+        if self.state not in {State.ANSWERING, State.LINGERING}:
             return
         if self._framework.recv_buffer:
-            self._begin(self._framework.last_active)
+            self._begin(now)
             self._arrived = self._framework.held()
-        elif self.state is not State.IDLE:
+        else:
             self.become(State.IDLE)
-            self._since = self._framework.last_active
+            self._since = now
 
     def _begin(self, now: float) -> None:
-        """A request has begun."""
+        """A request has begun that the framework is to answer."""
         self.become(State.HEAD)
         self._since = now
         if self._arrived > FREE_BYTES:
-            self._budget.forget(self)
+            self._sweeper.budget.forget(self)
         self._arrived = 0
 
     # What the budget, the sweep and a stop call.
 
     def held(self) -> int:
         """Bytes of unfinished requests that the connection holds."""
-        return self._framework.held()
+        return self._framework.held() if self._body is None else len(self._body)
 
     def give_way(self) -> None:
         """Let go of what was received, and answer 503 if no answer was begun."""
@@ -255,17 +250,20 @@ class Connection(asyncio.Protocol):
         since = self._since if stuck is None else stuck
         if since >= now - (limits.idle_seconds if late is Cell.IDLE_TIMEOUT else limits.request_seconds):
             return not self._app.config.KEEP_ALIVE and self.close_if_idle()
-        self._counts[late] += 1
-        if not self.close_if_idle():
+        self.counters.counts[late] += 1
+        if late is Cell.IDLE_TIMEOUT:
+            self._framework.close()
+        else:
             self._sweeper.late += 1
             self._refuse(RequestTimeout())
         return True
 
     def close_if_idle(self) -> bool:
         """Close if no request is under way; whether that was so."""
-        if self.state is State.IDLE:
+        idle = self.state is State.IDLE
+        if idle:
             self._framework.close()
-        return self.state is State.IDLE
+        return idle
 
     def abort(self) -> None:
         """Close at once."""
@@ -273,8 +271,20 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, reason: SanicException) -> None:
         """Answer with the reason if no answer was begun, and close; the next sweep does so if the client does not."""
-        if State.REFUSING in TABLE[self.state].followed_by:
-            self.become(State.REFUSING)
+        ticket = self._ticket
+        if self._stuck_since is not None or State.REFUSING not in TABLE[self.state].followed_by:
+            self.abort()
+            return
+        self.become(State.REFUSING)
+        if ticket is None:
             self._framework.refuse(reason)
         else:
-            self.abort()
+            self._leave()
+            self._send(problem_of(reason), ticket, self._since, keep_alive=False)
+
+    def _send(self, said: bytes | Problem, ticket: Ticket, since: float, *, keep_alive: bool) -> None:
+        """Count an answer at the door, and send it."""
+        self.counters.answered(ticket.cell, status_of(said), time.monotonic() - since)
+        self._transport.write(written(said, keep_alive=keep_alive))
+        if not keep_alive:
+            self._framework.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -14,36 +14,29 @@ from sanic.handlers import ErrorHandler
 
 from aggregation import Symbols
 from service.api.access import Guard, Scope
-from service.api.problems import DEFECT, PROBLEM_JSON, Problem
-from service.api.resources import Question, Resource
+from service.api.problems import DEFECT, Problem
+from service.api.resources import Question, Resource, ask
 from service.logs import REQUESTS
 from service.metrics.counters import SharedMetrics
 from service.metrics.exposition import CONTENT_TYPE
 from service.metrics.families import metrics_text
 from service.settings import Settings
 
-from .exchange import Answer
+from .answers import Answer
 
 log = logging.getLogger(REQUESTS)
 
-Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
-"""What Sanic calls for a request."""
-
-
-def respond(answer: bytes | Problem) -> HTTPResponse:
-    """What a resource says, as Sanic's response."""
-    if isinstance(answer, Problem):
-        return HTTPResponse(answer.body(), answer.status.value, dict(answer.headers), PROBLEM_JSON)
-    return Answer(answer) if answer else HTTPResponse(status=HTTPStatus.NO_CONTENT.value)
+Handler = Callable[..., Any]
+"""What Sanic calls for a request; it returns a response, or a coroutine that does."""
 
 
 def handler_of(resource: Resource) -> Handler:
     """Make the handler that asks a resource."""
 
-    async def handle(request: Request, symbol: str = "") -> HTTPResponse:
+    def handle(request: Request, symbol: str = "") -> HTTPResponse:
         headers = request.headers
         question = Question(request.query_string, headers.get("content-type"), headers.get("content-encoding"), symbol)
-        return respond(resource(question, request.body))
+        return Answer(ask(resource, question, request.body), (resource, question))
 
     return handle
 
@@ -51,7 +44,7 @@ def handler_of(resource: Resource) -> Handler:
 def metrics_handler(settings: Settings, symbols: Symbols, metrics: SharedMetrics) -> Handler:
     """Make the handler that writes all metrics down. It finds the names of the routes in ``app.ctx.route_names``."""
 
-    async def handle(request: Request) -> HTTPResponse:
+    def handle(request: Request) -> HTTPResponse:
         text = metrics_text(settings, symbols, metrics, request.app.ctx.route_names)
         return HTTPResponse(text, content_type=CONTENT_TYPE)
 
@@ -72,12 +65,13 @@ def guarded(handler: Handler, guard: Guard | None, needed: Scope) -> Handler:
     async def checked(request: Request, **places: str) -> HTTPResponse:
         refusal = guard.refuse(request.headers.getall("authorization", ()), needed)
         if refusal is not None:
-            return respond(refusal)
+            return Answer(refusal)
         stream = request.stream
         if stream is not None and stream.request_body and not (request.route and request.route.extra.ignore_body):
             stream.request_max_size = request.app.config.REQUEST_MAX_SIZE  # lifted for what streams
             await request.receive_body()
-        return await handler(request, **places)
+        response: HTTPResponse = handler(request, **places)
+        return response
 
     checked.is_stream = True  # type: ignore[attr-defined]
     return checked
@@ -94,6 +88,12 @@ _DETAILS = {
 }
 
 
+def problem_of(exception: SanicException) -> Problem:
+    """What the framework refuses, and why, in our words."""
+    status = HTTPStatus(exception.status_code)
+    return Problem(status, _DETAILS.get(status, status.description or status.phrase), headers=exception.headers)
+
+
 class ProblemHandler(ErrorHandler):
     """Answers whatever the routes did not answer themselves: what the framework refuses, and our own mistakes."""
 
@@ -104,7 +104,5 @@ class ProblemHandler(ErrorHandler):
         if not isinstance(exception, SanicException):
             route = request.route.path if request is not None and request.route else "no route"
             log.error("failed at %s", route, exc_info=exception)
-            return respond(DEFECT)
-        status = HTTPStatus(exception.status_code)
-        detail = _DETAILS.get(status, status.description or status.phrase)
-        return respond(Problem(status, detail, headers=exception.headers))
+            return Answer(DEFECT)
+        return Answer(problem_of(exception))

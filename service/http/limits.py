@@ -23,7 +23,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
 from service.logs import OWN, QUIET_SECONDS, fields
@@ -130,7 +129,7 @@ class Sweeper:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.budget = Budget(limits.request_bytes)
-        self.connections: AbstractSet[Swept] = frozenset()
+        self.connections: set[Swept] = set()
         self._swollen = False
         self.refused = self.late = self.crowded_out = 0
         self._report_at = 0.0

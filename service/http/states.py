@@ -46,7 +46,7 @@ def _row(meaning: str, *followed_by: State, late: Cell = Cell.REQUEST_TIMEOUT) -
 
 
 TABLE: Final = {
-    State.IDLE: _row("Nothing of a request is here.", State.HEAD, late=Cell.IDLE_TIMEOUT),
+    State.IDLE: _row("Nothing of a request is here.", State.HEAD, State.BODY, late=Cell.IDLE_TIMEOUT),
     State.HEAD: _row("A request has begun.", State.BODY, State.HANDLING, State.ANSWERING, State.REFUSING),
     State.BODY: _row("Its head is whole, its body is not.", State.HANDLING, State.ANSWERING, State.REFUSING),
     State.HANDLING: _row("It is whole, and is being handled.", State.ANSWERING, State.REFUSING),

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from service.settings import Limits
 
-from .connection import Connection, Framework
+from .connection import Connection
+from .framework import Framework
 
 LOOK_SECONDS: Final = 0.05
 """How often a connection that is to be closed is looked at while its last bytes have not been taken."""

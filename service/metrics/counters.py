@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import mmap
 import time
+from bisect import bisect_left
 from enum import IntEnum
 from typing import Final
 
@@ -139,3 +140,9 @@ class Counters:
         self.shared = shared
         self.counts = block.cast("Q")
         self.seconds = block.cast("d")
+
+    def answered(self, cell: int, status: int, seconds: float) -> None:
+        """Count an answer on the route whose rows begin at a cell. O(log(buckets))."""
+        row = cell + STATUS_OFFSET[status]
+        self.counts[row + bisect_left(BOUNDS, seconds)] += 1
+        self.seconds[row + BUCKETS] += seconds

@@ -21,10 +21,10 @@ from service.metrics.counters import SharedMetrics
 
 _NAME: Final = "warm-up"
 _BATCHES: Final = {
-    "application/json": b'{"symbol": "%b", "values": [1e101]}' % _NAME.encode(),
-    "application/octet-stream": b"\xff" * 8,
+    "application/json": b'{"symbol": "%b", "values": []}' % _NAME.encode(),
+    "application/octet-stream": b"\0",
 }
-"""A price beyond the limit, and one that is no number: all is done with them but to append them."""
+"""No price, and a part of one: all is done with them but to append them, which no memory need be had for."""
 
 
 def warm_kernels() -> None:
@@ -41,16 +41,17 @@ def warm_kernels() -> None:
 async def warm_routes(app: AnySanic, guard: Guard | None) -> None:
     """Send a request to every route of an application that has started, and take the answers; none changes anything."""
     loop = asyncio.get_running_loop()
-    counters, app.ctx.counters = app.ctx.counters, SharedMetrics(1).of_worker(0)
+    nowhere = SharedMetrics(1).of_worker(0)  # other clients may be here already, and are counted
     for request in _requests(app, guard):
         client, served = socket.socketpair()
         client.setblocking(False)
         with client:
-            await loop.connect_accepted_socket(lambda: Connection(app=app, loop=loop, connections=set()), served)
+            await loop.connect_accepted_socket(
+                lambda: Connection(app=app, loop=loop, connections=set(), counters=nowhere), served
+            )
             await loop.sock_sendall(client, request)
             while await loop.sock_recv(client, 65536):
                 pass
-    app.ctx.counters = counters
 
 
 def _requests(app: AnySanic, guard: Guard | None) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from aggregation import SharedMemory, Symbols
 from service.app import AnySanic, create_app
@@ -42,7 +42,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
     keep_memory()
     memory_guard = MemoryGuard(settings.reserve_bytes)
     app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard, counters=counters)
-    protocol: type[asyncio.Protocol] = Connection
+    protocol: Any = Connection  # Sanic asks for less than the event loop takes
     if entrance.tls is not None:
         protocol = Handshake
         app.ctx.handshakes = Handshakes(entrance.tls, settings.limits)
@@ -73,6 +73,7 @@ def stop(app: AnySanic) -> None:
     """
     if app.config.KEEP_ALIVE:
         app.config.KEEP_ALIVE = False
+        app.ctx.door.shut()
         app.stop(terminate=False)
 
 

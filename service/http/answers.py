@@ -1,0 +1,54 @@
+"""Answers as they go out: in one piece, and the same bytes whichever door they leave by.
+
+The framework checks each header of an answer for characters that would break the framing. The headers here are always
+the same few, and nothing of a request gets into them, so an answer is written with one format.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sanic import HTTPResponse
+
+from service.api.problems import PROBLEM_JSON, Problem
+from service.api.resources import Question, Resource
+
+_CONNECTION: Final = (b"connection: close\r\n", b"connection: keep-alive\r\n")
+_OK: Final = tuple(
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%bcontent-length: " % one for one in _CONNECTION
+)
+_NO_CONTENT: Final = tuple(b"HTTP/1.1 204 No Content\r\n%b\r\n" % one for one in _CONNECTION)
+
+
+def written(answer: bytes | Problem, *, keep_alive: bool, head_only: bool = False) -> bytes:
+    """What a resource says, as the client receives it. O(len(answer))."""
+    if not isinstance(answer, Problem):
+        if not answer:
+            return _NO_CONTENT[keep_alive]
+        return b"%b%d\r\n\r\n%b" % (_OK[keep_alive], len(answer), b"" if head_only else answer)
+    status, body = answer.status, answer.body()
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"content-type: {PROBLEM_JSON}"]
+    lines += [f"{name.lower()}: {value}" for name, value in answer.headers.items()]
+    head = "\r\n".join((*lines, "")).encode()
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, _CONNECTION[keep_alive], len(body), b"" if head_only else body)
+
+
+def status_of(answer: bytes | Problem) -> int:
+    """The status of what a resource says."""
+    if isinstance(answer, Problem):
+        return answer.status.value
+    return 200 if answer else 204
+
+
+class Answer(HTTPResponse):
+    """What a resource says, on its way through the framework.
+
+    Args:
+        said: the document or the problem.
+        asked: who said it, and to what, where the door may remember that.
+    """
+
+    def __init__(self, said: bytes | Problem, asked: tuple[Resource, Question] | None = None) -> None:
+        super().__init__(status=status_of(said))
+        self.said = said
+        self.asked = asked

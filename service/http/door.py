@@ -1,0 +1,138 @@
+"""The door: heads that the framework has answered, and what they asked for.
+
+The framework is most of what a request costs. But clients say the same again and again, and a head that came once, was
+held to the whole grammar, was routed, and was let in by its token, means the same when the same bytes come again. So
+they are remembered, with a ``Ticket``: the resource that they led to, and what it was asked. Whoever comes with a
+remembered head is answered by that resource in the very call of the event loop that received it; all others are handed
+to the framework as if nobody stood before it.
+
+**What is the same.** Every byte of the head, but for the digits of Content-Length, which are checked one by one. Never
+remembered are heads with Expect, Transfer-Encoding or Upgrade, of HTTP/1.0, of other methods than GET and POST, a GET
+with a body, and what closes the connection. A refusal of the framework is not remembered either: only what a resource
+said, which is asked anew each time.
+
+**What is taken.** One whole request at a time. Where another follows in the same bytes, or a head comes in pieces, the
+framework takes it all: pipelined requests have their turns there. A body that has not come whole is received by the
+kernel straight into the buffer that it is parsed from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from service.api.resources import Question, Resource
+
+from .heads import HEAD_END
+
+MOST_HEADS: Final = 1024
+MOST_HEAD_BYTES: Final = 2048
+"""So the door remembers at most 2 MiB. Ten symbols have 80 windows, and clients of a kind have one head in common."""
+
+MOST_BODY_BYTES: Final = 256 * 1024
+"""Enough for a largest batch at full precision. The buffer for a body is taken whole when its head comes."""
+
+RECEIVED: Final = bytearray(MOST_BODY_BYTES)
+"""What the event loop has just received, from whichever connection: it is looked at before the loop goes on."""
+
+VIEW: Final = memoryview(RECEIVED)
+
+_LENGTH: Final = b"ength: "
+_LENGTH_LINE: Final = b"\r\ncontent-length: "
+MOST_DIGITS: Final = 9
+"""Of a Content-Length that is looked at here: more than any body has, and no number that takes long to read."""
+
+_POST: Final = ord("P")
+_HOLE: Final = b"\0"
+"""Stands for the digits of Content-Length. No head that is well-formed has it."""
+
+_NEVER: Final = frozenset({"expect", "transfer-encoding", "upgrade"})
+
+
+class Ticket(NamedTuple):
+    """What a head asks for.
+
+    Args:
+        resource: who is asked.
+        question: what the head says to it.
+        cell: where its answers are counted.
+    """
+
+    resource: Resource
+    question: Question
+    cell: int
+
+
+class Found(NamedTuple):
+    """A remembered head among what was received.
+
+    Args:
+        ticket: what it asks for.
+        begin: where its body begins.
+        length: the bytes of its body.
+    """
+
+    ticket: Ticket
+    begin: int
+    length: int
+
+
+class Door:
+    """The heads that one worker remembers. When there are too many, the one that came first is forgotten.
+
+    Args:
+        max_body: bytes of the longest body that is served.
+        is_open: whether anything is remembered at all.
+    """
+
+    def __init__(self, max_body: int, *, is_open: bool = True) -> None:
+        self.is_open = is_open
+        self._max_body = min(max_body, MOST_BODY_BYTES)
+        self._tickets: dict[bytes, Ticket] = {}
+
+    def __len__(self) -> int:
+        """Heads that are remembered."""
+        return len(self._tickets)
+
+    def shut(self) -> None:
+        """Forget all heads, and remember no more."""
+        self.is_open = False
+        self._tickets.clear()
+
+    def remember(self, head: bytes, method: str, headers: Collection[str], ticket: Ticket) -> None:
+        """Remember a well-formed head of HTTP/1.1 that led to a resource and keeps the connection, if it may be.
+
+        Args:
+            head: its bytes, without the empty line at its end.
+            method: of the request.
+            headers: their names, in small letters.
+            ticket: what it asks for.
+        """
+        key = head + HEAD_END
+        if not self.is_open or len(key) > MOST_HEAD_BYTES or not _NEVER.isdisjoint(headers):
+            return
+        if method == "POST":
+            at = key.find(_LENGTH) + len(_LENGTH)
+            if not key[:at].lower().endswith(_LENGTH_LINE):
+                return
+            key = key[:at] + _HOLE + key[key.index(b"\r", at) :]
+        elif method != "GET" or "content-length" in headers:
+            return
+        if len(self._tickets) >= MOST_HEADS:
+            del self._tickets[next(iter(self._tickets))]
+        self._tickets[key] = ticket
+
+    def look(self, size: int) -> Found | None:
+        """What the first ``size`` bytes of ``RECEIVED`` ask for, if they begin with a remembered head. O(len(head))."""
+        if RECEIVED[0] != _POST:
+            ticket = self._tickets.get(bytes(VIEW[:size])) if size <= MOST_HEAD_BYTES else None
+            return None if ticket is None else Found(ticket, size, 0)
+        end = RECEIVED.find(HEAD_END, 0, min(size, MOST_HEAD_BYTES)) + len(HEAD_END)
+        at = RECEIVED.find(_LENGTH, 0, end) + len(_LENGTH)
+        stop = RECEIVED.find(b"\r", at, end)
+        ticket = self._tickets.get(b"".join((VIEW[:at], _HOLE, VIEW[stop:end])))
+        if ticket is None:
+            return None
+        digits = RECEIVED[at:stop]
+        length = int(digits) if digits.isdigit() and len(digits) <= MOST_DIGITS else self._max_body + 1
+        return Found(ticket, end, length) if length <= self._max_body else None

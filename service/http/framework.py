@@ -1,0 +1,85 @@
+"""Sanic's side of a connection: a task that waits for bytes, has requests handled, and sends answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from sanic.exceptions import SanicException
+from sanic.http.constants import Stage
+from sanic.server.protocols.http_protocol import HttpProtocol
+
+from service.api.problems import SATURATED
+
+from .answers import written
+from .exchange import Exchange
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+READ_AHEAD_BYTES: Final = 256 * 1024
+"""What is read of a body before reading pauses for the handler: enough for a largest batch at full precision."""
+
+
+class Framework(HttpProtocol):
+    """What the framework does for one ``Connection``, which it tells how far it is."""
+
+    HTTP_CLASS = Exchange
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: Connection, **options: Any) -> None:  # noqa: ANN401 - handed on
+        super().__init__(**options)
+        self.connection = connection
+        self._http = None
+
+    def turn_away(self, transport: asyncio.Transport) -> None:
+        """Say that there are too many connections, and close this one."""
+        self.transport = transport
+        transport.write(written(SATURATED, keep_alive=False))
+        self.close()
+
+    def take(self, data: bytes, now: float) -> None:
+        """Take in some bytes.
+
+        In place of the framework's ``data_received``, which does the same but looks its limit up each time.
+        """
+        received = self.recv_buffer
+        self._time = now
+        received += data
+        if len(received) >= READ_AHEAD_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+        self._data_received.set()
+
+    @property
+    def last_active(self) -> float:
+        """When something was last taken in or sent."""
+        return self._time
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has dealt with a request, and not begun with another."""
+        http = self._http
+        return http is None or (http.stage is Stage.IDLE and not http.request_body)
+
+    def held(self) -> int:
+        """Bytes of unfinished requests that are here."""
+        http = self._http
+        body = 0 if http is None else (http.request_bytes or 0) - (http.request_bytes_left or 0)
+        return len(self.recv_buffer) + body
+
+    def refuse(self, reason: SanicException) -> None:
+        """Have the request that is under way answered with a refusal, and the connection closed after it."""
+        if self._http is not None and self._task is not None:
+            self._http.exception = reason
+            self._task.cancel()
+
+    def abort(self) -> None:
+        """Close at once, and see that nothing goes on reading from what is closed."""
+        super().abort()
+        if self._task is not None:
+            if self._http is not None and self._http.request is None:
+                self._http.create_empty_request()  # Sanic names the request when it is cancelled, and fails without one
+            self._task.cancel()
+
+    def check_timeouts(self) -> None:
+        """Sanic's own idle timers, a timer a connection: the sweep does it all."""
