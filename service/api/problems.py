@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Final
 
 import orjson
 from sanic import HTTPResponse, Request
@@ -18,6 +18,8 @@ from sanic.exceptions import RequestCancelled, SanicException
 from sanic.handlers import ErrorHandler
 
 from service.logs import REQUESTS
+
+from . import documents
 
 log = logging.getLogger(REQUESTS)
 
@@ -35,7 +37,7 @@ class Problem:
 
     def body(self) -> bytes:
         """The problem document."""
-        document: dict[str, Any] = {
+        document: documents.Problem = {
             "type": "about:blank",
             "title": self.status.phrase,
             "status": self.status.value,
@@ -56,17 +58,38 @@ def sentence(error: Exception) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-UNKNOWN_SYMBOL = Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.")
+def wrong_k(max_k: int) -> Problem:
+    """There is no such window."""
+    return Problem(HTTPStatus.BAD_REQUEST, f"k must be a whole number from 1 to {max_k}.")
 
-_DETAILS = {
-    HTTPStatus.NOT_FOUND: "There is nothing at this path.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not serve that method.",
-    HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is larger than the limit.",
-    HTTPStatus.BAD_REQUEST: "This is not a well-formed HTTP request.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The request could not be served in time.",
-    HTTPStatus.EXPECTATION_FAILED: "Only 100-continue can be expected.",
+
+def not_a_number(index: int) -> Problem:
+    """What stands at this index is no price."""
+    detail = "Every one of values must be a number."
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{index}")
+
+
+UNKNOWN_SYMBOL: Final = Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.")
+TOO_MANY_CONNECTIONS: Final = Problem(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "There are as many connections as this worker serves.",
+    headers={"retry-after": "1"},
+)
+DEFECT: Final = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is a defect of tenfold, not of the request.")
+
+FRAMEWORK: Final = {
+    problem.status: problem
+    for problem in (
+        Problem(HTTPStatus.BAD_REQUEST, "This is not a well-formed HTTP request."),
+        Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path."),
+        Problem(HTTPStatus.METHOD_NOT_ALLOWED, "This path does not serve that method."),
+        Problem(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time."),
+        Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is larger than the limit."),
+        Problem(HTTPStatus.EXPECTATION_FAILED, "Only 100-continue can be expected."),
+        Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The request could not be served in time."),
+    )
 }
+"""What the framework refuses by itself, in our words."""
 
 
 class ProblemHandler(ErrorHandler):
@@ -79,9 +102,7 @@ class ProblemHandler(ErrorHandler):
         if not isinstance(exception, SanicException):
             route = request.route.path if request is not None and request.route else "no route"
             log.error("failed at %s", route, exc_info=exception)
-            return Problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "This is a defect of tenfold, not of the request."
-            ).response()
+            return DEFECT.response()
         status = HTTPStatus(exception.status_code)
-        detail = _DETAILS.get(status, status.description or status.phrase)
-        return Problem(status, detail, headers=exception.headers).response()
+        known = FRAMEWORK.get(status, Problem(status, status.description or status.phrase))
+        return replace(known, headers=exception.headers).response()

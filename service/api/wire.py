@@ -1,4 +1,4 @@
-"""Bytes to a batch or a problem, a query to a window or a problem, statistics to bytes. Nothing here acts.
+"""Bytes to a batch or a problem, a query to a window or a problem. Nothing here acts.
 
 **Reading a batch.** Its Content-Type says how: as JSON, or as float64 in binary, which needs no parsing at all.
 Parsing ten thousand prices is the dearest thing that the service does, and simdjson's ``as_buffer`` does it in a third
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -24,9 +24,9 @@ import numpy.typing as npt
 import orjson
 import simdjson
 
-from aggregation import NAME_BYTES, Holding, Layout, Statistics, Windows
+from aggregation import NAME_BYTES
 
-from .problems import Problem
+from .problems import Problem, not_a_number, wrong_k
 
 BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them: two symbols could look alike."""
@@ -171,8 +171,7 @@ def _shape(document: Mapping[str, Any]) -> Batch | Problem:
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "values must be an array of numbers.", pointer="/values")
     for index, value in enumerate(values):
         if not isinstance(value, float):
-            detail = "Every one of values must be a number."
-            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{index}")
+            return not_a_number(index)
     return Batch(symbol, np.array(values, dtype=np.float64))
 
 
@@ -216,7 +215,7 @@ def read_query(query: str, max_k: int) -> Window | Problem:
     if isinstance(values, Problem):
         return values
     if values["k"] not in [str(k) for k in range(1, max_k + 1)]:
-        return Problem(HTTPStatus.BAD_REQUEST, f"k must be a whole number from 1 to {max_k}.")
+        return wrong_k(max_k)
     return Window(values["symbol"], int(values["k"]))
 
 
@@ -233,61 +232,3 @@ def read_segment(segment: str) -> str | Problem:
         return unquote(segment, errors="strict")
     except UnicodeDecodeError:
         return Problem(HTTPStatus.BAD_REQUEST, "The path is not UTF-8 after percent-decoding.")
-
-
-def write_statistics(statistics: Statistics) -> bytes:
-    """The answer of ``/stats/``: five JSON numbers in their shortest form that reads back the same."""
-    return orjson.dumps(
-        {
-            "min": statistics.min,
-            "max": statistics.max,
-            "last": statistics.last,
-            "avg": statistics.avg,
-            "var": statistics.var,
-        }
-    )
-
-
-def write_windows(symbol: str, windows: Windows) -> bytes:
-    """The answer of ``/stats/all/``: prices ever appended and the last of them, then each window under its k."""
-    return orjson.dumps(
-        {
-            "symbol": symbol,
-            "count": windows.appended,
-            "last": windows.statistics[0].last,
-            "windows": {
-                str(k): {
-                    "count": window.size,
-                    "min": window.min,
-                    "max": window.max,
-                    "avg": window.avg,
-                    "var": window.var,
-                }
-                for k, window in enumerate(windows.statistics, start=1)
-            },
-        }
-    )
-
-
-def write_overview(holdings: Sequence[Holding], layout: Layout) -> bytes:
-    """The answer of ``GET /symbols/``: each symbol in the order given, and what there may be."""
-    geometry = layout.geometry
-    return orjson.dumps(
-        {
-            "symbols": [
-                {"symbol": one.symbol, "count": one.appended, "last": one.last, "bytes": one.held_bytes}
-                for one in holdings
-            ],
-            "limits": {
-                "max_symbols": layout.max_symbols,
-                "max_k": geometry.max_k,
-                "retention": geometry.retention,
-                "max_batch": geometry.max_batch,
-            },
-        }
-    )
-
-
-def write_receipt(symbol: str, added: int, count: int) -> bytes:
-    """The answer of ``/add_batch/``: what was added, and the prices ever appended to the symbol."""
-    return orjson.dumps({"symbol": symbol, "added": added, "count": count})

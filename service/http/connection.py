@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from http import HTTPStatus
 from typing import Any, Final
 
 from sanic.exceptions import RequestTimeout, SanicException, ServiceUnavailable
 from sanic.http.constants import Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
 
-from service.api.problems import Problem
+from service.api.problems import TOO_MANY_CONNECTIONS
 from service.metrics.counters import (
     ACCEPTED_CELL,
     ANSWER_TIMEOUT_CELL,
@@ -35,7 +34,7 @@ READ_AHEAD_BYTES: Final = 256 * 1024
 FREE_BYTES: Final = 16 * 1024
 """What of a request may arrive before it is counted: all but large batches, and a thousand of these are 16 MiB."""
 
-_PROBLEM: Final = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "There are as many connections as this worker serves.").body()
+_PROBLEM: Final = TOO_MANY_CONNECTIONS.body()
 SATURATED: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n"
     b"content-type: application/problem+json\r\ncontent-length: %d\r\n\r\n%b" % (len(_PROBLEM), _PROBLEM)

@@ -9,9 +9,10 @@ from sanic import HTTPResponse, Request
 
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError
 from service.api.compactor import Compactor
+from service.api.documents import write_receipt
 from service.api.problems import Problem, sentence
 from service.api.routes import Handler
-from service.api.wire import choose_reader, write_receipt
+from service.api.wire import choose_reader
 from service.http.whole import Answer
 from service.logs import OWN, fields
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import orjson
 from sanic import HTTPResponse, Request
 
 from aggregation import Symbols
+from service.api.documents import write_health
 from service.api.routes import Handler
 from service.http.whole import Answer
 
@@ -14,7 +14,6 @@ def health_handler(symbols: Symbols) -> Handler:
     """Make the handler that says that it serves, and how many symbols there are and may be."""
 
     async def health(_request: Request) -> HTTPResponse:
-        body = {"status": "ok", "symbols": len(symbols), "max_symbols": symbols.layout.max_symbols}
-        return Answer(orjson.dumps(body))
+        return Answer(write_health(len(symbols), symbols.layout.max_symbols))
 
     return health

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sanic import HTTPResponse, Request
 
 from aggregation import Symbols, UnknownSymbolError
+from service.api.documents import write_statistics
 from service.api.problems import UNKNOWN_SYMBOL, Problem
 from service.api.routes import Handler
-from service.api.wire import read_query, write_statistics
+from service.api.wire import read_query
 from service.http.whole import Answer
 
 

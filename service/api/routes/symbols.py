@@ -7,9 +7,10 @@ import logging
 from sanic import HTTPResponse, Request
 
 from aggregation import Symbols, UnknownSymbolError
+from service.api.documents import write_overview
 from service.api.problems import UNKNOWN_SYMBOL, Problem
 from service.api.routes import Handler
-from service.api.wire import read_segment, write_overview
+from service.api.wire import read_segment
 from service.http.whole import Answer
 from service.logs import OWN, fields
 
