@@ -23,14 +23,13 @@ from service.api.problems import (
 from service.api.wire import UNSERVED_TYPE
 from service.settings import KIBIBYTE, Settings
 
-from .schemas import NOT_A_BATCH, Json, answer_examples, ref
+from .schemas import NOT_A_BATCH, Json, examples, ref
 
 HEAD_LIMIT: Final = 8 * KIBIBYTE
 """The framework's limit for a URL and headers together."""
 
 ANY_REQUEST: Final = frozenset({400, 408, 413, 417, 500, 503})
 """What any request may get, whatever it asks for."""
-
 
 HEADERS: Final = {
     "WWW-Authenticate": ("How to prove who you are, or what is missing.", {"type": "string"}),
@@ -42,8 +41,8 @@ HEADERS: Final = {
 
 def responses(settings: Settings) -> Json:
     """Every refusal as a component, under its status: when it comes, its headers, schema and an example."""
-    examples = {problem.status.value: problem for problem in _examples(settings)}
-    return {str(status): _response(examples[status], reason) for status, reason in _reasons(settings).items()}
+    problems = {problem.status.value: problem for problem in _problems(settings)}
+    return {str(status): _response(problems[status], reason) for status, reason in _reasons(settings).items()}
 
 
 def _reasons(settings: Settings) -> dict[int, str]:
@@ -66,8 +65,8 @@ def _reasons(settings: Settings) -> dict[int, str]:
     }
 
 
-def _examples(settings: Settings) -> list[Problem]:
-    """One of each; of equal statuses the last."""
+def _problems(settings: Settings) -> list[Problem]:
+    """One of each, as an example; of equal statuses the last."""
     return [
         *FRAMEWORK.values(),
         replace(FRAMEWORK[HTTPStatus.METHOD_NOT_ALLOWED], headers={"allow": "GET, HEAD"}),
@@ -105,10 +104,10 @@ def answers(good: Json, *statuses: int) -> Json:
     return good | {str(status): ref(str(status), "responses") for status in sorted(ANY_REQUEST.union(statuses))}
 
 
-def ok(settings: Settings, schema: str, description: str) -> Json:
-    """A 200 with a JSON body, and the example of its schema."""
-    content = {"application/json": {"schema": ref(schema), "example": answer_examples(settings)[schema]}}
-    return {"200": {"description": description, "content": content}}
+def ok(settings: Settings, document: type, description: str) -> Json:
+    """A 200 with a JSON document, and the example of its schema."""
+    content = {"schema": ref(document.__name__), "example": examples(settings)[document]}
+    return {"200": {"description": description, "content": {"application/json": content}}}
 
 
 def html_page(description: str) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from service.api import documents
 from service.api.access import Scope
 from service.metrics.exposition import CONTENT_TYPE
 from service.settings import Settings
@@ -81,14 +82,13 @@ def _described(operation: Operation, settings: Settings) -> Json:
 def _head(get: Json, settings: Settings) -> Json:
     """HEAD, which answers as GET does, with the same headers, without a body."""
     name, refusals = get["operationId"], responses(settings)
-    answered = {status: refusals.get(status, answer) for status, answer in get["responses"].items()}
     return get | {
         "operationId": name.replace("get", "head", 1).replace("list", "head", 1),
         "summary": f"{get['summary']}: the headers only",
         "description": "Answers as GET does, without the body.",
         "responses": {
-            status: {part: value for part, value in answer.items() if part != "content"}
-            for status, answer in answered.items()
+            status: {part: value for part, value in refusals.get(status, answer).items() if part != "content"}
+            for status, answer in get["responses"].items()
         },
     }
 
@@ -101,11 +101,10 @@ def _parameter(name: str, where: str, description: str, schema: Json, example: o
 
 def operations(settings: Settings) -> list[Operation]:
     """All requests, in the order in which the story of the examples makes them."""
-    of_binary = _parameter(
-        "symbol", "query", "Needed with `application/octet-stream`, ignored with JSON.", ref("Symbol")
-    )
-    symbol = _parameter("symbol", "query", "Whose prices, percent-encoded where it must be.", ref("Symbol"), "EURUSD")
-    in_path = _parameter("symbol", "path", "Percent-encoded: `/symbols/EUR%2FUSD`.", ref("Symbol"), "EURUSD")
+    name = ref("Symbol")
+    symbol = _parameter("symbol", "query", "Whose prices, percent-encoded where it must be.", name, "EURUSD")
+    of_binary = _parameter("symbol", "query", "Needed with `application/octet-stream`, ignored with JSON.", name)
+    in_path = _parameter("symbol", "path", "Percent-encoded: `/symbols/EUR%2FUSD`.", name, "EURUSD")
     ks = {"type": "integer", "minimum": 1, "maximum": settings.max_k}
     k = _parameter("k", "query", "The window: the last 10^k prices. Digits only, as in `4`.", ks, 1)
     return [
@@ -114,7 +113,7 @@ def operations(settings: Settings) -> list[Operation]:
             f"Append a batch of prices. Appends 1 to {settings.max_batch:,} prices to a symbol, all or none of them. A "
             f"symbol's first batch creates it; there may be {settings.max_symbols:,}. Once this is answered, every "
             "query sees them.",
-            ok(settings, "Receipt", "All prices are appended."),
+            ok(settings, documents.Receipt, "All prices are appended."),
             refused=(409, 415, 422, 507),
             more={"parameters": [of_binary], "requestBody": _batch(settings)},
         ),
@@ -122,7 +121,7 @@ def operations(settings: Settings) -> list[Operation]:
             Route("get", "/stats/", "getStatistics", Scope.READ, "Prices"),
             "Statistics of one window. Minimum, maximum, last, average and variance of exactly the last 10^k prices, "
             "or of all there are if fewer. It costs the same for every k.",
-            ok(settings, "Statistics", "The window's statistics."),
+            ok(settings, documents.Statistics, "The window's statistics."),
             refused=(404,),
             more={"parameters": [symbol, k]},
         ),
@@ -130,14 +129,14 @@ def operations(settings: Settings) -> list[Operation]:
             Route("get", "/stats/all/", "getAllStatistics", Scope.READ, "Prices"),
             "Statistics of all windows at one moment. What `/stats/` gives for every k, all over the same prices. "
             "Cheaper than two queries of one window.",
-            ok(settings, "AllStatistics", "All windows of the symbol."),
+            ok(settings, documents.AllStatistics, "All windows of the symbol."),
             refused=(404,),
             more={"parameters": [symbol]},
         ),
         Operation(
             Route("get", "/symbols/", "listSymbols", Scope.READ, "Symbols"),
             "The symbols, and the limits. What each symbol holds, and how much there may be of everything.",
-            ok(settings, "Symbols", "The symbols."),
+            ok(settings, documents.Symbols, "The symbols."),
         ),
         Operation(
             Route("delete", "/symbols/{symbol}", "deleteSymbol", Scope.WRITE, "Symbols"),
@@ -150,7 +149,7 @@ def operations(settings: Settings) -> list[Operation]:
         Operation(
             Route("get", "/health/", "getHealth", Scope.NOTHING, "Service"),
             "Whether it serves. For a load balancer or a container's probe: 200 as soon as batches are served.",
-            ok(settings, "Health", "It serves."),
+            ok(settings, documents.Health, "It serves."),
         ),
         Operation(
             Route("get", "/metrics", "getMetrics", Scope.READ, "Service"),

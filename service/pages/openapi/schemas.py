@@ -38,21 +38,26 @@ def ref(name: str, kind: str = "schemas") -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def answer_examples(settings: Settings) -> Json:
-    """The answers of the story, by the names of their schemas."""
+def examples(settings: Settings) -> dict[type, Json]:
+    """The documents of the story."""
     window = aggregation.Statistics(size=4, min=1.0, max=1.5, last=1.25, avg=1.25, var=0.03125)
-    windows = aggregation.Windows(window.size, [window] * settings.max_k)
     holding = aggregation.Holding("EURUSD", window.size, window.last, held_bytes=8192, batches=1, lag=0)
-    written = {
-        "Receipt": documents.write_receipt("EURUSD", window.size, window.size),
-        "Statistics": documents.write_statistics(window),
-        "AllStatistics": documents.write_windows("EURUSD", windows),
-        "Symbols": documents.write_overview([holding], settings.layout),
-        "Health": documents.write_health(0, settings.max_symbols),
-        "Problem": UNKNOWN_SYMBOL.body(),
-        "NotABatch": NOT_A_BATCH.body(),
+    windows = aggregation.Windows(window.size, [window] * settings.max_k)
+    all_statistics = orjson.loads(documents.write_windows("EURUSD", windows))
+    overview = orjson.loads(documents.write_overview([holding], settings.layout))
+    return {
+        documents.Batch: BATCH,
+        documents.Receipt: orjson.loads(documents.write_receipt("EURUSD", window.size, window.size)),
+        documents.Statistics: orjson.loads(documents.write_statistics(window)),
+        documents.AllStatistics: all_statistics,
+        documents.Window: all_statistics["windows"]["1"],
+        documents.Symbols: overview,
+        documents.Holding: overview["symbols"][0],
+        documents.Limits: overview["limits"],
+        documents.Health: orjson.loads(documents.write_health(0, settings.max_symbols)),
+        documents.Problem: orjson.loads(UNKNOWN_SYMBOL.body()),
+        documents.Place: orjson.loads(NOT_A_BATCH.body())["errors"][0],
     }
-    return {name: orjson.loads(document) for name, document in written.items()}
 
 
 BASIC: Final = {
@@ -82,22 +87,9 @@ BASIC: Final = {
 
 def schemas(settings: Settings) -> Json:
     """All schemas by name, with the limits of these settings."""
-    examples = answer_examples(settings)
-    limits = examples["Symbols"]["limits"]
-    described: list[tuple[type, Json]] = [
-        (documents.Batch, BATCH),
-        (documents.Receipt, examples["Receipt"]),
-        (documents.Statistics, examples["Statistics"]),
-        (documents.AllStatistics, examples["AllStatistics"]),
-        (documents.Window, examples["AllStatistics"]["windows"]["1"]),
-        (documents.Symbols, examples["Symbols"]),
-        (documents.Holding, examples["Symbols"]["symbols"][0]),
-        (documents.Limits, examples["Symbols"]["limits"]),
-        (documents.Health, examples["Health"]),
-        (documents.Problem, examples["Problem"]),
-        (documents.Place, examples["NotABatch"]["errors"][0]),
-    ]
-    return BASIC | {document.__name__: _record(document, example, limits) for document, example in described}
+    shown = examples(settings)
+    limits = shown[documents.Limits]
+    return BASIC | {document.__name__: _record(document, example, limits) for document, example in shown.items()}
 
 
 def _record(document: type, example: Json, limits: Json) -> Json:
