@@ -1,26 +1,17 @@
 """tenfold over HTTP.
 
-Read in this order:
+A folder is a room, and its name says what may stand in it. Who may import whom, from the top down:
 
-* ``settings``   every option, its default and its bounds
-* ``wire``       bytes to a batch or a problem; statistics to bytes
-* ``problems``   what errors look like
-* ``logs``       what reaches the log, and in which form
-* ``connection`` a client's connection within ``limits`` (deadlines, caps) and ``budget`` (memory); the HTTP of it is in
-  ``strict`` (its grammar), ``whole`` (reading and writing in one piece) and ``measured`` (counting); ``turns`` are for
-  pipelined requests
-* ``compactor``  the write-behind step, after the answer is on its way
-* ``metrics``    what is counted, and the memory that the workers count it in; ``exposition``: how it is written down;
-  ``monitoring``: a dashboard and alerts made of it
-* ``routes``     one small module a resource
-* ``access``     who may read and who may write
-* ``pages``      what browsers are shown, and what they may do with it
-* ``app``        the parts put together
-* ``worker``     one process that serves
-* ``supervisor`` the parent that starts, replaces and stops the workers
-* ``entrance``   tokens and certificate, loaded once; ``tls``: connections until they are encrypted
-* ``listeners``  their sockets; ``machine``: how much memory is left
-* ``serve``      from settings to a running tenfold; ``__main__``: the command line
+* ``__main__``    the command line
+* ``processes/``  who runs: ``serve`` starts it all; the supervisor, its workers, their sockets, tokens and certificate
+* ``app``         the parts of a worker put together: routes, handlers, compactor
+* ``pages/``      what browsers see: the dashboard, and the API described
+* ``http/``       how bytes come in and go out: connections and their states, limits, heads, TLS, Sanic's handlers
+* ``api/``        what is asked and what is answered: batches, queries, documents, problems, a function a resource
+* ``metrics/``    what is watched: counters that all workers share, how they are written down, alerts
+* ``machine``, ``settings``, ``logs``: the memory that is left, every option, what reaches the log
+
+Read ``settings``, then ``api/`` from ``resources`` on: that is what tenfold does. ``http/`` and ``processes/`` are how.
 """
 
 from typing import Final

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sanic import Sanic
 
 from aggregation import Symbols
-from service.api.access import Guard, unchecked
+from service.api.access import Guard, Scope
 from service.api.compactor import Compactor
-from service.api.problems import ProblemHandler
-from service.api.routes.add_batch import add_batch_handler
-from service.api.routes.health import health_handler
-from service.api.routes.stats import stats_handler
-from service.api.routes.symbols import delete_symbol_handler, list_symbols_handler
-from service.api.routes.windows import windows_handler
-from service.http.limits import Sweeper
-from service.http.measured import number_routes
-from service.http.turns import Turns
-from service.http.whole import WholeRequest
+from service.api.resources import Resources
+from service.http.exchange import WholeRequest, number_routes
+from service.http.handlers import ProblemHandler, guarded, handler_of, metrics_handler
+from service.http.limits import Sweeper, Turns
 from service.metrics.counters import Counters, SharedMetrics
-from service.metrics.families import metrics_handler
 from service.pages.dashboard import dashboard_handlers
 from service.pages.docs import docs_handlers, openapi_handler
 
 from .settings import Settings
+
+READ: Final = ("GET", "HEAD")
 
 AnySanic = Sanic[Any, Any]
 """Sanic's type is generic in its configuration and its context; neither matters here."""
@@ -52,20 +47,20 @@ def create_app(
     app.ctx.counters = counters
     app.ctx.turns = Turns()
     compactor = Compactor(symbols, counters)
-    reading, writing = (guard.reading, guard.writing) if guard else (unchecked, unchecked)
-    app.add_route(writing(add_batch_handler(symbols, compactor)), "/add_batch", methods=["POST"], name="add_batch")
-    app.add_route(reading(stats_handler(symbols)), "/stats", methods=["GET", "HEAD"], name="stats")
-    app.add_route(reading(windows_handler(symbols)), "/stats/all", methods=["GET", "HEAD"], name="windows")
-    app.add_route(reading(list_symbols_handler(symbols)), "/symbols", methods=["GET", "HEAD"], name="list_symbols")
-    app.add_route(
-        writing(delete_symbol_handler(symbols)), "/symbols/<symbol:str>", methods=["DELETE"], name="delete_symbol"
-    )
-    app.add_route(health_handler(symbols), "/health", methods=["GET", "HEAD"], name="health")
-    metrics = reading(metrics_handler(settings, symbols, counters.shared))
-    app.add_route(metrics, "/metrics", methods=["GET", "HEAD"], name="metrics")
-    app.add_route(openapi_handler(settings), "/openapi.json", methods=["GET", "HEAD"], name="openapi")
-    for path, handler in (dashboard_handlers() | docs_handlers(settings)).items():
-        app.add_route(handler, path, methods=["GET", "HEAD"], name=f"page {path}")
+    ask = Resources(symbols, compactor.wake)
+    metrics = metrics_handler(settings, symbols, counters.shared)
+    pages = dashboard_handlers() | docs_handlers(settings) | {"/openapi.json": openapi_handler(settings)}
+    for path, methods, needed, handler in (
+        ("/add_batch", ("POST",), Scope.WRITE, handler_of(ask.add_batch)),
+        ("/stats", READ, Scope.READ, handler_of(ask.stats)),
+        ("/stats/all", READ, Scope.READ, handler_of(ask.all_stats)),
+        ("/symbols", READ, Scope.READ, handler_of(ask.list_symbols)),
+        ("/symbols/<symbol:str>", ("DELETE",), Scope.WRITE, handler_of(ask.delete_symbol)),
+        ("/health", READ, Scope.NOTHING, handler_of(ask.health)),
+        ("/metrics", READ, Scope.READ, metrics),
+        *((path, READ, Scope.NOTHING, handler) for path, handler in pages.items()),
+    ):
+        app.add_route(guarded(handler, guard, needed), path, methods=methods, name=f"{methods[0]} {path}")
     app.ctx.route_names = number_routes(app)  # after the last route
 
     @app.before_server_start

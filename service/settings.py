@@ -10,12 +10,28 @@ from typing import Any, Final
 import click
 
 from aggregation import Geometry, Layout
-from service.http.limits import Limits
 
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
 
 USABLE_CORES: Final = len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may take of a worker.
+
+    Args:
+        connections: served at once; one more is refused.
+        request_seconds: from the first byte of a request to its last, and for its answer to be taken.
+        idle_seconds: between two requests.
+        request_bytes: that all unfinished requests of the worker may hold together.
+    """
+
+    connections: int
+    request_seconds: float
+    idle_seconds: float
+    request_bytes: int
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Who may read and who may write: tokens from a file, and the check in front of the routes that need one.
+"""Who may read and who may write: tokens from a file, and what is wrong with a request that needs one.
 
 Bearer tokens as in RFC 6750. Where no token file is given there is no check at all; see ``app``.
 """
@@ -9,15 +9,11 @@ import hmac
 import re
 from collections.abc import Sequence
 from enum import IntEnum
-from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sanic import HTTPResponse, Request
-
 from .problems import Problem
-from .routes import Handler
 
 LEAST_TOKEN: Final = 16
 """Characters: 64 bits even as hexadecimal digits, beyond guessing over a network."""
@@ -124,6 +120,10 @@ class Guard:
             found |= hmac.compare_digest(token.secret, secret) * token.scope
         return Scope(found)
 
+    def strongest(self) -> bytes:
+        """The secret of a token that allows as much as any."""
+        return max(self._tokens, key=lambda token: token.scope).secret
+
     def refuse(self, authorization: Sequence[str], needed: Scope) -> Problem | None:
         """What is wrong with the values of a request's Authorization headers, or None."""
         if not authorization:
@@ -138,38 +138,3 @@ class Guard:
         if scope is Scope.NOTHING:
             return UNKNOWN_TOKEN
         return None if scope >= needed else READ_ONLY
-
-    def reading(self, handler: Handler) -> Handler:
-        """The handler, for those who may read."""
-        return self._checked(handler, Scope.READ)
-
-    def writing(self, handler: Handler) -> Handler:
-        """The handler, for those who may write."""
-        return self._checked(handler, Scope.WRITE)
-
-    def _checked(self, handler: Handler, needed: Scope) -> Handler:
-        """Check before the body is read.
-
-        The framework reads a body before it calls a handler, but for one that says it streams. This one says so, and
-        reads the body itself once it is known who sends it. What nobody may send is received piece by piece and
-        forgotten, up to the limit of a body, so that the next request on the connection can be served.
-        """
-
-        @wraps(handler)
-        async def checked(request: Request, **places: str) -> HTTPResponse:
-            refusal = self.refuse(request.headers.getall("authorization", ()), needed)
-            if refusal is not None:
-                return refusal.response()
-            stream = request.stream
-            if stream is not None and stream.request_body and not (request.route and request.route.extra.ignore_body):
-                stream.request_max_size = request.app.config.REQUEST_MAX_SIZE  # lifted for what streams
-                await request.receive_body()  # type: ignore[no-untyped-call] # the framework's
-            return await handler(request, **places)
-
-        checked.is_stream = True  # type: ignore[attr-defined]
-        return checked
-
-
-def unchecked(handler: Handler) -> Handler:
-    """The handler as it is: everybody may."""
-    return handler

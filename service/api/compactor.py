@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Final
 
 from aggregation import Symbols
-from service.metrics.counters import ROLL_UP_SECONDS_CELL, ROLL_UPS_CELL, Counters
+from service.metrics.counters import Cell, Counters
 
 ENOUGH: Final = 1000
 """Prices of a symbol that are worth a turn of their own at once. A fold reads so many raw ones in less than 1 µs."""
@@ -69,5 +69,5 @@ class Compactor:
         del self._due[symbol]
         began = perf_counter()
         self._symbols.roll_up(symbol)
-        self._seconds[ROLL_UP_SECONDS_CELL] += perf_counter() - began
-        self._counts[ROLL_UPS_CELL] += 1
+        self._seconds[Cell.ROLL_UP_SECONDS] += perf_counter() - began
+        self._counts[Cell.ROLL_UPS] += 1

@@ -1,27 +1,19 @@
 """What errors look like: ``application/problem+json``, RFC 9457.
 
-A ``Problem`` is a value. Whoever decides that something is wrong returns one; a route or the error handler turns it
-into a response. None of them repeats what the client sent at length, and none shows the inside of the service.
+A ``Problem`` is a value. Whoever decides that something is wrong returns one; ``http`` turns it into a response. None
+of them repeats what the client sent at length, and none shows the inside of the service.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
 import orjson
-from sanic import HTTPResponse, Request
-from sanic.exceptions import RequestCancelled, SanicException
-from sanic.handlers import ErrorHandler
-
-from service.logs import REQUESTS
 
 from . import documents
-
-log = logging.getLogger(REQUESTS)
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -47,10 +39,6 @@ class Problem:
             document["errors"] = [{"pointer": f"#{self.pointer}", "detail": self.detail}]
         return orjson.dumps(document)
 
-    def response(self) -> HTTPResponse:
-        """The answer that carries it."""
-        return HTTPResponse(self.body(), self.status.value, dict(self.headers), PROBLEM_JSON)
-
 
 def sentence(error: Exception) -> str:
     """What an exception says, as a sentence of its own."""
@@ -70,7 +58,7 @@ def not_a_number(index: int) -> Problem:
 
 
 UNKNOWN_SYMBOL: Final = Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.")
-TOO_MANY_CONNECTIONS: Final = Problem(
+SATURATED: Final = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "There are as many connections as this worker serves.",
     headers={"retry-after": "1"},
@@ -90,19 +78,3 @@ FRAMEWORK: Final = {
     )
 }
 """What the framework refuses by itself, in our words."""
-
-
-class ProblemHandler(ErrorHandler):
-    """Answers whatever the routes did not answer themselves: what the framework refuses, and our own mistakes."""
-
-    def default(self, request: Request, exception: Exception) -> HTTPResponse:
-        """Turn an exception into a problem; one that we did not foresee is logged and becomes a plain 500."""
-        if isinstance(exception, RequestCancelled):  # the client has gone; nobody will read this
-            return HTTPResponse(status=HTTPStatus.BAD_REQUEST.value)
-        if not isinstance(exception, SanicException):
-            route = request.route.path if request is not None and request.route else "no route"
-            log.error("failed at %s", route, exc_info=exception)
-            return DEFECT.response()
-        status = HTTPStatus(exception.status_code)
-        known = FRAMEWORK.get(status, Problem(status, status.description or status.phrase))
-        return replace(known, headers=exception.headers).response()

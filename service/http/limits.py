@@ -1,9 +1,20 @@
-"""Deadlines and caps that the framework does not have: no client may hold on to anything for ever.
+"""Deadlines, caps and turns that the framework does not have: no client may hold on to anything for ever.
 
 Sanic's timeouts are idle timers, which every byte sets back: a client that sends a byte a second is served for as long
 as it likes. Here a whole request must arrive before a deadline, its answer must be taken before another, and only so
 many connections are served at once. One sweep looks at all connections of a worker twice a second; on the way of a
-request there is nothing but a comparison. See ``connection`` for what is looked at.
+request there is nothing but a comparison. See ``states`` for the deadlines.
+
+**What unfinished requests hold.** A cap on connections bounds memory badly: a thousand clients may each send most of a
+body of 1 MiB and then stop. What they hold together is bounded by a ``Budget``. When it is too much, the request that
+began first gives way, not the newest: an honest batch arrives within milliseconds and is among the youngest, while
+those that hold on to memory grow old. What a request holds is noted as its bytes arrive and looked at again only when
+room is needed, so a request that is answered costs nothing more. The sum is never too small, and where it is too large
+a second look puts it right.
+
+**Turns.** A connection whose next request is in the buffer already never lets go of the event loop by itself, and a
+hundred such connections, each of which lets go after every request, would still go before a client that waits for its
+answer. So all that is pipelined in a worker goes through one gate, which lets one request pass in a turn of the loop.
 """
 
 from __future__ import annotations
@@ -11,14 +22,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from service.logs import OWN, QUIET_SECONDS, fields
 from service.machine import give_back_memory
-
-from .budget import Budget
+from service.settings import Limits
 
 log = logging.getLogger(OWN)
 
@@ -31,28 +41,87 @@ BREATH_SECONDS: Final = 0.02
 so many are cut off in a row, and requests are served in between."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a client may take of a worker.
-
-    Args:
-        connections: served at once; one more is refused.
-        request_seconds: from the first byte of a request to its last, and for its answer to be taken.
-        idle_seconds: between two requests.
-        request_bytes: that all unfinished requests of the worker may hold together.
-    """
-
-    connections: int
-    request_seconds: float
-    idle_seconds: float
-    request_bytes: int
-
-
 class Swept(Protocol):
     """A connection that can be past a deadline."""
 
     def sweep(self, now: float) -> bool:
         """Close the connection if it is past a deadline; whether it was."""
+
+
+class Holder(Protocol):
+    """A request on its way, which holds what of it has arrived."""
+
+    def held(self) -> int:
+        """Bytes that it holds now."""
+
+    def give_way(self) -> None:
+        """Refuse the request and let go of what has arrived."""
+
+
+class Budget:
+    """Bytes for the unfinished requests of one worker. One request may always hold what it needs.
+
+    Args:
+        most: bytes that they may hold together.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.total = 0
+        self._held: dict[Holder, int] = {}  # the request that began first comes first
+
+    def note(self, holder: Holder) -> None:
+        """More of a request has arrived. O(1), or O(requests) where room is needed."""
+        held = holder.held()
+        self.total += held - self._held.get(holder, 0)
+        self._held[holder] = held
+        if self.total > self.most:
+            self._make_room()
+
+    def forget(self, holder: Holder) -> None:
+        """The request has ended. O(1)."""
+        self.total -= self._held.pop(holder, 0)
+
+    def recount(self) -> None:
+        """Look again what is held, since much of it may have been answered by now. O(requests)."""
+        self._held = {holder: held for holder in self._held if (held := holder.held())}
+        self.total = sum(self._held.values())
+
+    def _make_room(self) -> None:
+        """Have the oldest give way until the rest fits."""
+        self.recount()
+        while self.total > self.most and len(self._held) > 1:
+            oldest = next(iter(self._held))
+            self.forget(oldest)
+            oldest.give_way()
+
+
+class Turns:
+    """One of those who wait may go on in each turn of the event loop, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._turning = False
+
+    async def mine(self) -> None:
+        """Wait until it is the caller's turn."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        if not self._turning:
+            self._turning = True
+            loop.call_soon(self._next)
+        await turn
+
+    def _next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # else its connection has gone
+                turn.set_result(None)
+                break
+        self._turning = bool(self._waiting)
+        if self._turning:
+            asyncio.get_running_loop().call_soon(self._next)
 
 
 class Sweeper:

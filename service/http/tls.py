@@ -1,9 +1,9 @@
-"""HTTPS: the certificate, and connections until they are encrypted.
+"""HTTPS: connections until they are encrypted, and how they end.
 
 The framework would let the event loop do the handshake, unseen: a connection counts from its end on, and the loop waits
 a minute for it. A thousand clients that connect and say nothing would hold a thousand sockets outside of every limit.
 So a connection is accepted as it is, waits for its handshake in a number of its own and with a deadline, and is a
-``LimitedProtocol`` from then on.
+``Connection`` from then on.
 """
 
 from __future__ import annotations
@@ -12,48 +12,15 @@ import asyncio
 import ssl
 import time
 from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, Final, NoReturn
+from functools import partial
+from typing import Any, Final
 
-from .connection import LimitedProtocol
-from .limits import Limits
+from service.settings import Limits
+
+from .connection import Connection, Framework
 
 LOOK_SECONDS: Final = 0.05
 """How often a connection that is to be closed is looked at while its last bytes have not been taken."""
-
-
-class CertificateError(Exception):
-    """The certificate or its key is of no use, in words for the user."""
-
-
-def server_context(cert: str, key: str) -> ssl.SSLContext:
-    """The context of a server with this certificate. TLS 1.2 and newer, as Python's defaults choose them.
-
-    Raises:
-        CertificateError: one of the files cannot be read or used, or they do not belong together.
-    """
-    for path in (cert, key):
-        try:
-            with Path(path).open("rb"):
-                pass
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = error.strerror if isinstance(error, OSError) else "not a path"
-            raise CertificateError(f"cannot read {path}: {reason}") from error
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION  # a client of TLS 1.2 could make us compute for ever
-    context.set_alpn_protocols(["http/1.1"])
-
-    def refuse_to_ask() -> NoReturn:
-        raise CertificateError(f"the key in {key} is encrypted: give one that is not")
-
-    try:
-        context.load_cert_chain(cert, key, refuse_to_ask)
-    except OSError as error:  # of which ssl.SSLError is one
-        mismatch = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
-        reason = "the key is another certificate's" if mismatch else "not a certificate and its private key in PEM"
-        raise CertificateError(f"cannot use {cert} with {key}: {reason}") from error
-    return context
 
 
 class Handshakes:
@@ -111,23 +78,24 @@ class Handshake(asyncio.Protocol):
             return
         if transport.is_closing():  # the client has gone with its last word
             return
-        protocol = EncryptedProtocol(wire, **self._options)
+        protocol = Connection(framework=partial(EncryptedFramework, wire), **self._options)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
 
-class EncryptedProtocol(LimitedProtocol):
-    """A connection over TLS.
+class EncryptedFramework(Framework):
+    """The framework's side of a connection over TLS.
 
     Args:
         wire: the transport beneath, which carries what is encrypted.
     """
 
-    __slots__ = ("_wire",)
+    __slots__ = ("_seconds", "_wire")
 
-    def __init__(self, wire: asyncio.Transport, **options: Any) -> None:  # noqa: ANN401 - handed on
-        super().__init__(**options)
+    def __init__(self, wire: asyncio.Transport, connection: Connection, **options: Any) -> None:  # noqa: ANN401 - handed on
+        super().__init__(connection, **options)
         self._wire = wire
+        self._seconds: float = self.app.ctx.handshakes.limits.request_seconds
 
     def close(self, timeout: float | None = None) -> None:
         """Close when all that was written has been sent.
@@ -138,7 +106,7 @@ class EncryptedProtocol(LimitedProtocol):
         if self.transport is None or self.transport.is_closing():
             return
         self.transport.close()
-        until = time.monotonic() + (self._limits.request_seconds if timeout is None else timeout)
+        until = time.monotonic() + (self._seconds if timeout is None else timeout)
         self.loop.call_soon(self._close_wire, until)
 
     def _close_wire(self, until: float) -> None:

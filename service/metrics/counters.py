@@ -7,7 +7,7 @@ aligned store of 8 bytes is never seen half done. A replacement counts on in its
 ever falls. Answers are counted just before they are sent: what a client has got has been counted.
 
 =====================  ===============================================================================================
-cells 0 … 15           the ``…_CELL`` below
+cells 0 … 15           those of ``Cell``
 then, a row for each   of the answers with this status on this route: a count for each bucket of ``BOUNDS``, one for
 route and status       what is slower, and the sum of their seconds, float64. The number of answers is the sum of the
                        buckets, so a count and its histogram cannot disagree.
@@ -18,22 +18,30 @@ from __future__ import annotations
 
 import mmap
 import time
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-PID_CELL: Final = 0
-STARTS_CELL: Final = 1
-CONNECTIONS_CELL: Final = 2
-ACCEPTED_CELL: Final = 3
-REFUSED_CELL: Final = 4
-IDLE_TIMEOUT_CELL: Final = 5
-REQUEST_TIMEOUT_CELL: Final = 6
-ANSWER_TIMEOUT_CELL: Final = 7
-ROLL_UPS_CELL: Final = 8
-ROLL_UP_SECONDS_CELL: Final = 9
+
+class Cell(IntEnum):
+    """The single cells of a block, by what is in them."""
+
+    PID = 0
+    STARTS = 1
+    CONNECTIONS = 2
+    ACCEPTED = 3
+    REFUSED = 4
+    IDLE_TIMEOUT = 5
+    REQUEST_TIMEOUT = 6
+    ANSWER_TIMEOUT = 7
+    ROLL_UPS = 8
+    ROLL_UP_SECONDS = 9
+
+
 ROWS_CELL: Final = 16
+"""Where the rows begin: there is room for more single cells."""
 
 BOUNDS: Final = (
     *(25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3),
@@ -92,12 +100,12 @@ class SharedMetrics:
 
     def begin(self, number: int) -> None:
         """Take note that a worker is about to be started in a place that is empty; its predecessor's gauges end."""
-        self._counts[number, STARTS_CELL] += 1
-        self._counts[number, CONNECTIONS_CELL] = 0
+        self._counts[number, Cell.STARTS] += 1
+        self._counts[number, Cell.CONNECTIONS] = 0
 
     def began(self, number: int, pid: int) -> None:
         """Take note of which process it is."""
-        self._counts[number, PID_CELL] = pid
+        self._counts[number, Cell.PID] = pid
 
     def by_worker(self, cell: int) -> list[int]:
         """A cell of every worker."""

@@ -6,42 +6,14 @@ import platform
 from collections.abc import Iterator, Sequence
 
 import sanic
-from sanic import HTTPResponse, Request
 
 from aggregation import Symbols
 from service import VERSION
-from service.api.routes import Handler
 from service.machine import anonymous_bytes, available_bytes
 from service.settings import Settings
 
-from .counters import (
-    ACCEPTED_CELL,
-    ANSWER_TIMEOUT_CELL,
-    BOUNDS,
-    BUCKETS,
-    CONNECTIONS_CELL,
-    IDLE_TIMEOUT_CELL,
-    OTHER_STATUS,
-    PID_CELL,
-    REFUSED_CELL,
-    REQUEST_TIMEOUT_CELL,
-    ROLL_UP_SECONDS_CELL,
-    ROLL_UPS_CELL,
-    STARTS_CELL,
-    STATUSES,
-    SharedMetrics,
-)
-from .exposition import CONTENT_TYPE, Exposition, Labels
-
-
-def metrics_handler(settings: Settings, symbols: Symbols, metrics: SharedMetrics) -> Handler:
-    """Make the handler that writes all metrics down. It finds the names of the routes in ``app.ctx.route_names``."""
-
-    async def give_metrics(request: Request) -> HTTPResponse:
-        text = metrics_text(settings, symbols, metrics, request.app.ctx.route_names)
-        return HTTPResponse(text, content_type=CONTENT_TYPE)
-
-    return give_metrics
+from .counters import BOUNDS, BUCKETS, OTHER_STATUS, STATUSES, Cell, SharedMetrics
+from .exposition import Exposition, Labels
 
 
 def metrics_text(settings: Settings, symbols: Symbols, metrics: SharedMetrics, route_names: Sequence[str]) -> bytes:
@@ -85,15 +57,15 @@ def _requests(out: Exposition, metrics: SharedMetrics, names: Sequence[str]) -> 
 
 
 def _connections(out: Exposition, metrics: SharedMetrics, settings: Settings) -> None:
-    out.gauge("tenfold_connections", "Connections open now.", _by_worker(metrics, CONNECTIONS_CELL))
+    out.gauge("tenfold_connections", "Connections open now.", _by_worker(metrics, Cell.CONNECTIONS))
     out.gauge("tenfold_connections_limit", "Connections that each worker serves at once.", settings.max_connections)
-    out.counter("tenfold_connections_accepted_total", "Connections served.", metrics.total(ACCEPTED_CELL))
+    out.counter("tenfold_connections_accepted_total", "Connections served.", metrics.total(Cell.ACCEPTED))
     out.counter(
         "tenfold_connections_refused_total",
         "Connections turned away with 503 because their worker had as many as it may. They are not among the requests.",
-        metrics.total(REFUSED_CELL),
+        metrics.total(Cell.REFUSED),
     )
-    reasons = {"idle": IDLE_TIMEOUT_CELL, "request": REQUEST_TIMEOUT_CELL, "answer": ANSWER_TIMEOUT_CELL}
+    reasons = {"idle": Cell.IDLE_TIMEOUT, "request": Cell.REQUEST_TIMEOUT, "answer": Cell.ANSWER_TIMEOUT}
     out.counter(
         "tenfold_connections_timed_out_total",
         "Connections closed because nothing was asked (idle), a request was not whole in time (request), or an answer "
@@ -155,13 +127,13 @@ def _processes(out: Exposition, metrics: SharedMetrics) -> None:
     out.summary(
         "tenfold_roll_up_seconds",
         "Time spent on rolling up after answers were sent.",
-        metrics.total(ROLL_UPS_CELL),
-        metrics.total_seconds(ROLL_UP_SECONDS_CELL),
+        metrics.total(Cell.ROLL_UPS),
+        metrics.total_seconds(Cell.ROLL_UP_SECONDS),
     )
     out.gauge("tenfold_workers", "Processes that serve.", metrics.workers)
-    restarts = [({"worker": str(worker)}, max(0, starts - 1)) for worker, starts in _places(metrics, STARTS_CELL)]
+    restarts = [({"worker": str(worker)}, max(0, starts - 1)) for worker, starts in _places(metrics, Cell.STARTS)]
     out.counter("tenfold_worker_restarts_total", "Times that a worker had died and was replaced.", restarts)
-    memory = [({"worker": str(worker)}, anonymous_bytes(pid)) for worker, pid in _places(metrics, PID_CELL)]
+    memory = [({"worker": str(worker)}, anonymous_bytes(pid)) for worker, pid in _places(metrics, Cell.PID)]
     out.gauge("tenfold_worker_memory_bytes", "Memory of a worker besides the symbols and what it runs.", memory)
     out.gauge("tenfold_start_time_seconds", "When tenfold was started, in Unix time.", metrics.started_at)
     versions = {"version": VERSION, "python": platform.python_version(), "sanic": sanic.__version__}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.api.routes import Handler
+from service.http.handlers import Handler
 from service.pages.files import page_handler
 
 SCRIPTS: Final = ("theme.js", "dashboard.js", "api.js", "card.js", "format.js", "tooltip.js")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 from sanic import HTTPResponse, Request
 
-from service.api.routes import Handler
+from service.http.handlers import Handler
 from service.pages.files import body_handler
 from service.pages.openapi.document import openapi
 from service.pages.openapi.page import STYLE, STYLE_PATH, render

@@ -13,7 +13,7 @@ from typing import Final
 
 from sanic import HTTPResponse, Request
 
-from service.api.routes import Handler
+from service.http.handlers import Handler
 
 FOLDER: Final = Path(__file__).parent
 

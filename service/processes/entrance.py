@@ -9,13 +9,48 @@ import logging
 import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
+from typing import NoReturn
 
 from service.api.access import Guard, read_tokens
-from service.http.tls import server_context
 from service.logs import OWN
 from service.settings import Settings
 
 log = logging.getLogger(OWN)
+
+
+class CertificateError(Exception):
+    """The certificate or its key is of no use, in words for the user."""
+
+
+def server_context(cert: str, key: str) -> ssl.SSLContext:
+    """The context of a server with this certificate. TLS 1.2 and newer, as Python's defaults choose them.
+
+    Raises:
+        CertificateError: one of the files cannot be read or used, or they do not belong together.
+    """
+    for path in (cert, key):
+        try:
+            with Path(path).open("rb"):
+                pass
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = error.strerror if isinstance(error, OSError) else "not a path"
+            raise CertificateError(f"cannot read {path}: {reason}") from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a client of TLS 1.2 could make us compute for ever
+    context.set_alpn_protocols(["http/1.1"])
+
+    def refuse_to_ask() -> NoReturn:
+        raise CertificateError(f"the key in {key} is encrypted: give one that is not")
+
+    try:
+        context.load_cert_chain(cert, key, refuse_to_ask)
+    except OSError as error:  # of which ssl.SSLError is one
+        mismatch = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
+        reason = "the key is another certificate's" if mismatch else "not a certificate and its private key in PEM"
+        raise CertificateError(f"cannot use {cert} with {key}: {reason}") from error
+    return context
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ import click
 
 from aggregation import SharedMemory
 from service.api.access import TokenFileError
-from service.http.tls import CertificateError
 from service.logs import OWN, fields
 from service.machine import available_bytes
 from service.settings import MEBIBYTE, Settings
 
-from .entrance import open_entrance, warn_if_exposed
+from .entrance import CertificateError, open_entrance, warn_if_exposed
 from .listeners import listen, url
 from .supervisor import Supervisor
 

@@ -21,11 +21,12 @@ from typing import Final
 
 from aggregation import SharedMemory
 from service.logs import OWN, fields
-from service.machine import unmap_library_pages
 from service.metrics.counters import SharedMetrics
 from service.settings import Settings
 
+from .allocator import unmap_library_pages
 from .entrance import Entrance
+from .warm_up import warm_kernels
 from .worker import die_with_parent, work
 
 log = logging.getLogger(OWN)
@@ -92,6 +93,7 @@ class Supervisor:
         for number in SIGNALS:
             signal.signal(number, _leave_it_to_the_wakeup)
         self._selector.register(woken, selectors.EVENT_READ, lambda: self._on_signal(woken))
+        warm_kernels()
         gc.collect()
         gc.freeze()  # what exists by now is shared by all workers; a collector that writes to it would unshare it
         for worker in self._workers:

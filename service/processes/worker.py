@@ -13,14 +13,16 @@ from typing import Final
 
 from aggregation import SharedMemory, Symbols
 from service.app import AnySanic, create_app
-from service.http.connection import LimitedProtocol
+from service.http.connection import Connection
 from service.http.tls import Handshake, Handshakes
-from service.machine import MemoryGuard, keep_memory
+from service.machine import MemoryGuard
 from service.metrics.counters import Counters
 from service.settings import Settings
 
+from .allocator import keep_memory
 from .entrance import Entrance
 from .listeners import BACKLOG
+from .warm_up import warm_routes
 
 PR_SET_PDEATHSIG: Final = 1
 
@@ -40,7 +42,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
     keep_memory()
     memory_guard = MemoryGuard(settings.reserve_bytes)
     app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard, counters=counters)
-    protocol: type[asyncio.Protocol] = LimitedProtocol
+    protocol: type[asyncio.Protocol] = Connection
     if entrance.tls is not None:
         protocol = Handshake
         app.ctx.handshakes = Handshakes(entrance.tls, settings.limits)
@@ -48,6 +50,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
     @app.after_server_start
     async def serving(_app: AnySanic) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, app)
+        await warm_routes(app, entrance.guard)
         gc.freeze()  # what lives as long as the worker need not be looked at again: some percent of a request
         ready()
 

@@ -14,6 +14,7 @@ from sanic_testing.reusable import ReusableClient
 from aggregation import SharedMemory, Symbols
 from service.api.access import Guard
 from service.app import create_app
+from service.http.connection import Connection
 from service.settings import Settings
 
 _names = (f"tenfold-{number}" for number in itertools.count())
@@ -69,7 +70,8 @@ def api(settings: Settings, guard: Guard | None) -> Iterator[Api]:
     app = create_app(settings, symbols, next(_names), guard)
     with socket.create_server(("127.0.0.1", 0)) as listener:  # a port that is free, not one that the client draws
         port = listener.getsockname()[1]
-        with ReusableClient(app, port=port, loop=loop, server_kwargs={"sock": listener}) as client:
+        served = {"sock": listener, "protocol": Connection}
+        with ReusableClient(app, port=port, loop=loop, server_kwargs=served) as client:
             yield Api(client, symbols)
     loop.close()
     Sanic.unregister_app(app)  # a service that is forked from this process must not serve it, too

@@ -322,7 +322,7 @@ def failing_callback(*_: object) -> NoReturn:
 @FORMATS
 def test_our_own_defects_are_bounded_in_the_log(monkeypatch: pytest.MonkeyPatch, log_format: str) -> None:
     """A handler and a callback that fail at every request: a line and a traceback each, now and then another line."""
-    monkeypatch.setattr("service.api.routes.stats.write_statistics", failing_handler)
+    monkeypatch.setattr("service.api.resources.write_statistics", failing_handler)
     monkeypatch.setattr("service.api.compactor.Compactor._roll_up_next", failing_callback)
     with forked(Settings(workers=1, max_k=3, log_format=log_format)) as service:
         growth = Growth(service)

@@ -10,17 +10,17 @@ import orjson
 
 from aggregation import MemoryReserveError, TooManySymbolsError
 from service.api.access import NO_TOKEN, READ_ONLY
+from service.api.batch import UNSERVED_TYPE
 from service.api.problems import (
     DEFECT,
     FRAMEWORK,
     PROBLEM_JSON,
-    TOO_MANY_CONNECTIONS,
+    SATURATED,
     UNKNOWN_SYMBOL,
     Problem,
     sentence,
     wrong_k,
 )
-from service.api.wire import UNSERVED_TYPE
 from service.settings import KIBIBYTE, Settings
 
 from .schemas import NOT_A_BATCH, Json, examples, ref
@@ -78,7 +78,7 @@ def _problems(settings: Settings) -> list[Problem]:
         UNSERVED_TYPE,
         NOT_A_BATCH,
         DEFECT,
-        TOO_MANY_CONNECTIONS,
+        SATURATED,
         Problem(HTTPStatus.INSUFFICIENT_STORAGE, sentence(MemoryReserveError())),
     ]
 

@@ -238,12 +238,19 @@ def test_without_tokens_there_is_no_check(settings: Settings) -> None:
     for name, guard in (("open", None), ("guarded", Guard([Token(b"a" * 16, Scope.READ)]))):
         app = create_app(settings, symbols, f"tenfold-{name}", guard)
         wrapped[name] = {
-            route.name.split(".")[1] for route in app.router.routes if hasattr(route.handler, "__wrapped__")
+            route.name.partition(".")[2] for route in app.router.routes if hasattr(route.handler, "__wrapped__")
         }
         Sanic.unregister_app(app)
     assert wrapped == {
         "open": set(),
-        "guarded": {"add_batch", "stats", "windows", "list_symbols", "delete_symbol", "metrics"},
+        "guarded": {
+            "POST /add_batch",
+            "GET /stats",
+            "GET /stats/all",
+            "GET /symbols",
+            "DELETE /symbols/<symbol:str>",
+            "GET /metrics",
+        },
     }
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.api.batch import Batch, read_binary, read_json
 from service.api.problems import Problem
-from service.api.wire import Batch, read_binary, read_json
 from tests.service.conftest import Api
 from tests.support.answers import receipt
 from tests.support.bodies import GOOD, expected_document

@@ -6,7 +6,7 @@ import pytest
 
 from aggregation import Geometry, Layout, SharedMemory, Symbols
 from service.api.compactor import DELAY_SECONDS, ENOUGH, Compactor
-from service.metrics.counters import ROLL_UPS_CELL, SharedMetrics
+from service.metrics.counters import Cell, SharedMetrics
 
 NAMES = ["A", "B", "C"]
 
@@ -49,16 +49,16 @@ def test_a_few_prices_wait_for_more(symbols: Symbols) -> None:
         assert symbols.series("A").tail == 90
         await asyncio.sleep(20 * DELAY_SECONDS)
         assert symbols.series("A").tail == 0
-        assert counters.counts[ROLL_UPS_CELL] == 1
+        assert counters.counts[Cell.ROLL_UPS] == 1
         symbols.append("A", [1.0] * ENOUGH)
         for _ in range(10):
             compactor.wake("A", ENOUGH // 10)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert symbols.series("A").tail == 0
-        assert counters.counts[ROLL_UPS_CELL] == 2
+        assert counters.counts[Cell.ROLL_UPS] == 2
         await asyncio.sleep(20 * DELAY_SECONDS)
-        assert counters.counts[ROLL_UPS_CELL] == 2, "the turn that was to come later does not come as well"
+        assert counters.counts[Cell.ROLL_UPS] == 2, "the turn that was to come later does not come as well"
 
     asyncio.run(scenario())
 

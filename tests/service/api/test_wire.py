@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.api import wire
+from service.api import batch as reading
+from service.api.batch import Batch, read_json
 from service.api.problems import Problem
-from service.api.wire import Batch, Window, read_json, read_query
+from service.api.query import Window, read_query
 from tests.support.bodies import FINE, NOT_A_BATCH, NOT_JSON
 
 MAX_BATCH = 10_000
@@ -43,9 +44,9 @@ def verdict(answer: Batch | Problem | None) -> object:
 
 
 def assert_fast_implies_careful(body: bytes) -> None:
-    fast = wire._read_fast(body)
+    fast = reading._read_fast(body)
     if fast is not None:
-        assert verdict(fast) == verdict(wire._read_carefully(body))
+        assert verdict(fast) == verdict(reading._read_carefully(body))
 
 
 @pytest.mark.parametrize("body", [*NOT_JSON.values(), *(body for body, *_ in [*NOT_A_BATCH.values(), *FINE.values()])])
@@ -81,7 +82,7 @@ def test_prices_are_the_nearest_doubles(values: list[float]) -> None:
 def test_an_ordinary_batch_takes_the_fast_way() -> None:
     """Ten thousand prices as a producer writes them do not fall back to the careful reader."""
     body = orjson.dumps({"symbol": "EURUSD", "values": [1.25] * MAX_BATCH})
-    assert wire._read_fast(body) is not None
+    assert reading._read_fast(body) is not None
 
 
 def test_prices_outlive_the_next_parse() -> None:

@@ -3,14 +3,15 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.api import wire
+from service.api import batch as reading
 from service.api.problems import Problem
+from service.api.query import read_query
 from tests.service.fuzz import reader
 from tests.service.fuzz.documents import BODIES, MAX_BATCH
 from tests.service.fuzz.effort import bounded, done
 
 
-def bits(batch: wire.Batch) -> tuple[str, bytes]:
+def bits(batch: reading.Batch) -> tuple[str, bytes]:
     """A batch so that equal means identical."""
     return batch.symbol, batch.prices.tobytes()
 
@@ -20,17 +21,17 @@ def bits(batch: wire.Batch) -> tuple[str, bytes]:
 def test_every_reader_reads_what_is_written(body: bytes) -> None:
     """The fast reader, the careful one and both in turn read any body as an exact and slow one does, to the bit."""
     done["examples"] += 1
-    fast, careful = wire._read_fast(body), wire._read_carefully(body)
+    fast, careful = reading._read_fast(body), reading._read_carefully(body)
     parsed = reader.parse(body)
     if isinstance(parsed, reader.Refusal):
         assert fast is None
         assert isinstance(careful, Problem)
         assert careful.status == parsed.status
     else:
-        assert isinstance(careful, wire.Batch)
+        assert isinstance(careful, reading.Batch)
         for batch in (careful, fast or careful):
             assert bits(batch) == (parsed.symbol, parsed.bits)
-    both, expected = wire.read_json(body, "", MAX_BATCH), reader.read(body, MAX_BATCH)
+    both, expected = reading.read_json(body, "", MAX_BATCH), reader.read(body, MAX_BATCH)
     if isinstance(both, Problem):
         assert isinstance(expected, reader.Refusal)
         assert both.status == expected.status
@@ -63,6 +64,6 @@ def test_a_query_is_read_by_the_rules(fields: list[str], max_k: int) -> None:
     """A query is the window that an independent reading of the rules finds in it, or a problem if it finds none."""
     done["examples"] += 1
     query = "&".join(fields)
-    answer = wire.read_query(query, max_k)
+    answer = read_query(query, max_k)
     expected = reader.read_query(query, max_k)
     assert (None if isinstance(answer, Problem) else tuple(answer)) == expected

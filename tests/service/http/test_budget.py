@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from service.http.budget import Budget
+from service.http.limits import Budget
 
 
 class Request:

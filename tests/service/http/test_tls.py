@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from service.api.access import Guard
-from service.http.tls import CertificateError, server_context
-from service.processes.entrance import Entrance, warn_if_exposed
+from service.processes.entrance import CertificateError, Entrance, server_context, warn_if_exposed
 from service.processes.serve import serve
 from service.settings import Settings
 from tests.service.processes.test_process import command

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
-from service.http.turns import Turns
+from service.http.limits import Turns
 
 
 def test_one_goes_on_in_a_turn_of_the_loop() -> None:

@@ -9,7 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import strategies as st
 
-from service.api.wire import refuse_symbol
+from service.api.batch import refuse_symbol
 from service.pages.openapi.document import openapi
 from service.pages.openapi.schemas import SYMBOL_FORMAT
 from service.settings import Settings

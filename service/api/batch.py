@@ -1,6 +1,6 @@
-"""Bytes to a batch or a problem, a query to a window or a problem. Nothing here acts.
+"""Bytes to a batch or a problem. Nothing here acts.
 
-**Reading a batch.** Its Content-Type says how: as JSON, or as float64 in binary, which needs no parsing at all.
+Its Content-Type says how: as JSON, or as float64 in binary, which needs no parsing at all.
 Parsing ten thousand prices is the dearest thing that the service does, and simdjson's ``as_buffer`` does it in a third
 of the time of any other parser, straight into float64. But it is lenient where a batch must be strict: it flattens
 nested arrays, skips a byte-order mark, takes the first of two equal keys, and refuses integers from 2^64 on, which are
@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +25,11 @@ import simdjson
 
 from aggregation import NAME_BYTES
 
-from .problems import Problem, not_a_number, wrong_k
+from .problems import Problem, not_a_number
+from .query import QUERIES_REMEMBERED, read_symbol_query
 
 BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them: two symbols could look alike."""
-
-QUERIES_REMEMBERED: Final = 256
-"""Dashboards repeat at most symbols × windows queries, 80 by default; the rest of the room is slack."""
 
 PRICE: Final = np.dtype("<f8")
 """A price in a binary batch."""
@@ -47,13 +44,6 @@ class Batch(NamedTuple):
 
     symbol: str
     prices: npt.NDArray[np.float64]
-
-
-class Window(NamedTuple):
-    """A symbol and which of its windows is asked for."""
-
-    symbol: str
-    k: int
 
 
 UNSERVED_TYPE: Final = Problem(
@@ -189,46 +179,3 @@ def refuse_symbol(symbol: str) -> str | None:
     if not BIDIRECTIONAL.isdisjoint(symbol):
         return "symbol must not contain bidirectional controls."
     return None
-
-
-def _read_fields(query: str, wanted: tuple[str, ...]) -> dict[str, str] | Problem:
-    """The fields of a query, the wanted ones, symbol among them, given once each; others are ignored."""
-    try:
-        fields = parse_qsl(query, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        return Problem(HTTPStatus.BAD_REQUEST, "The query is not UTF-8 after percent-decoding.")
-    names = [name for name, _ in fields]
-    for name in wanted:
-        if names.count(name) != 1:
-            detail = f"{name} is missing from the query." if name not in names else f"{name} is given more than once."
-            return Problem(HTTPStatus.BAD_REQUEST, detail)
-    values = dict(fields)
-    if not values["symbol"]:
-        return Problem(HTTPStatus.BAD_REQUEST, "symbol is blank.")
-    return values
-
-
-@lru_cache(maxsize=QUERIES_REMEMBERED)
-def read_query(query: str, max_k: int) -> Window | Problem:
-    """Read ``symbol=…&k=…``. k is matched literally: int() would also take "01", "+1" and full-width digits."""
-    values = _read_fields(query, ("symbol", "k"))
-    if isinstance(values, Problem):
-        return values
-    if values["k"] not in [str(k) for k in range(1, max_k + 1)]:
-        return wrong_k(max_k)
-    return Window(values["symbol"], int(values["k"]))
-
-
-@lru_cache(maxsize=QUERIES_REMEMBERED)
-def read_symbol_query(query: str) -> str | Problem:
-    """Read ``symbol=…``; k is another field here, and ignored like any."""
-    values = _read_fields(query, ("symbol",))
-    return values if isinstance(values, Problem) else values["symbol"]
-
-
-def read_segment(segment: str) -> str | Problem:
-    """Undo the percent-encoding of a symbol in a path; Sanic would put U+FFFD, another symbol, for what is no UTF-8."""
-    try:
-        return unquote(segment, errors="strict")
-    except UnicodeDecodeError:
-        return Problem(HTTPStatus.BAD_REQUEST, "The path is not UTF-8 after percent-decoding.")

@@ -1,0 +1,121 @@
+"""A function a resource: from what was asked to the bytes of the answer, or to a problem.
+
+They know neither sockets nor the framework, and nothing in them waits. Whoever received a request, whichever way, asks
+here; what to make of the answer is his business.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import NamedTuple
+
+from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError, UnknownSymbolError
+from service.logs import OWN, fields
+
+from .batch import choose_reader
+from .documents import write_health, write_overview, write_receipt, write_statistics, write_windows
+from .problems import UNKNOWN_SYMBOL, Problem, sentence
+from .query import read_query, read_segment, read_symbol_query
+
+log = logging.getLogger(OWN)
+
+
+class Question(NamedTuple):
+    """What the head of a request says, as far as any resource looks at it.
+
+    Args:
+        query: what follows the question mark.
+        media_type, encoding: Content-Type and Content-Encoding, if there are any.
+        segment: the part of the path that a route leaves open, as it was sent.
+    """
+
+    query: str = ""
+    media_type: str | None = None
+    encoding: str | None = None
+    segment: str = ""
+
+
+Resource = Callable[[Question, bytes], bytes | Problem]
+"""From the head and the body of a request to a JSON document. No bytes: there is nothing to say, 204."""
+
+
+class Resources:
+    """What a worker answers about its symbols.
+
+    Args:
+        symbols: who is asked.
+        wake: called after an append with the symbol and how many prices were added: the roll-up can wait for the
+            answer, but not for long.
+    """
+
+    def __init__(self, symbols: Symbols, wake: Callable[[str, int], None]) -> None:
+        self._symbols = symbols
+        self._wake = wake
+        self._max_k = symbols.geometry.max_k
+        self._max_batch = symbols.geometry.max_batch
+
+    def add_batch(self, question: Question, body: bytes) -> bytes | Problem:
+        """``POST /add_batch/``: append a batch. O(len(body))."""
+        read = choose_reader(question.media_type, question.encoding)
+        if isinstance(read, Problem):
+            return read
+        batch = read(body, question.query, self._max_batch)
+        if isinstance(batch, Problem):
+            return batch
+        symbol, prices = batch
+        try:
+            count = self._symbols.append(symbol, prices)
+        except PriceError as error:
+            detail = f"Every one of values must be within ±{MAX_PRICE:g}."
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{error.index}")
+        except TooManySymbolsError as error:
+            return Problem(HTTPStatus.CONFLICT, sentence(error))
+        except MemoryReserveError as error:
+            return Problem(HTTPStatus.INSUFFICIENT_STORAGE, sentence(error))
+        added = len(prices)
+        self._wake(symbol, added)
+        if count == added:  # nothing was there before
+            log.info("symbol %s created", symbol, extra=fields(symbol=symbol))
+        return write_receipt(symbol, added, count)
+
+    def stats(self, question: Question, _body: bytes) -> bytes | Problem:
+        """``GET /stats/``: the statistics of one window. O(levels)."""
+        window = read_query(question.query, self._max_k)
+        if isinstance(window, Problem):
+            return window
+        try:
+            return write_statistics(self._symbols.statistics(window.symbol, window.k))
+        except UnknownSymbolError:
+            return UNKNOWN_SYMBOL
+
+    def all_stats(self, question: Question, _body: bytes) -> bytes | Problem:
+        """``GET /stats/all/``: the statistics of every window, of one moment. O(levels²)."""
+        symbol = read_symbol_query(question.query)
+        if isinstance(symbol, Problem):
+            return symbol
+        try:
+            return write_windows(symbol, self._symbols.windows(symbol))
+        except UnknownSymbolError:
+            return UNKNOWN_SYMBOL
+
+    def list_symbols(self, _question: Question, _body: bytes) -> bytes | Problem:
+        """``GET /symbols/``: what each symbol holds, and what there may be. O(symbols)."""
+        return write_overview(self._symbols.overview(), self._symbols.layout)
+
+    def delete_symbol(self, question: Question, _body: bytes) -> bytes | Problem:
+        """``DELETE /symbols/<symbol>``: a slot free again. O(pages that it held)."""
+        symbol = read_segment(question.segment)
+        if isinstance(symbol, Problem):
+            return symbol
+        try:
+            self._symbols.delete(symbol)
+        except UnknownSymbolError:
+            return UNKNOWN_SYMBOL
+        log.info("symbol %s deleted", symbol, extra=fields(symbol=symbol))
+        return b""
+
+    def health(self, _question: Question, _body: bytes) -> bytes | Problem:
+        """``GET /health/``: that it serves, and how many symbols there are and may be. O(max_symbols)."""
+        return write_health(len(self._symbols), self._symbols.layout.max_symbols)

@@ -1,0 +1,100 @@
+"""Sanic's side of the resources: handlers made of them, the token that is asked for first, and errors as problems."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from sanic import HTTPResponse, Request
+from sanic.exceptions import RequestCancelled, SanicException
+from sanic.handlers import ErrorHandler
+
+from aggregation import Symbols
+from service.api.access import Guard, Scope
+from service.api.problems import DEFECT, FRAMEWORK, PROBLEM_JSON, Problem
+from service.api.resources import Question, Resource
+from service.logs import REQUESTS
+from service.metrics.counters import SharedMetrics
+from service.metrics.exposition import CONTENT_TYPE
+from service.metrics.families import metrics_text
+from service.settings import Settings
+
+from .exchange import Answer
+
+log = logging.getLogger(REQUESTS)
+
+Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
+"""What Sanic calls for a request."""
+
+
+def respond(answer: bytes | Problem) -> HTTPResponse:
+    """What a resource says, as Sanic's response."""
+    if isinstance(answer, Problem):
+        return HTTPResponse(answer.body(), answer.status.value, dict(answer.headers), PROBLEM_JSON)
+    return Answer(answer) if answer else HTTPResponse(status=HTTPStatus.NO_CONTENT.value)
+
+
+def handler_of(resource: Resource) -> Handler:
+    """Make the handler that asks a resource."""
+
+    async def handle(request: Request, symbol: str = "") -> HTTPResponse:
+        headers = request.headers
+        question = Question(request.query_string, headers.get("content-type"), headers.get("content-encoding"), symbol)
+        return respond(resource(question, request.body))
+
+    return handle
+
+
+def metrics_handler(settings: Settings, symbols: Symbols, metrics: SharedMetrics) -> Handler:
+    """Make the handler that writes all metrics down. It finds the names of the routes in ``app.ctx.route_names``."""
+
+    async def handle(request: Request) -> HTTPResponse:
+        text = metrics_text(settings, symbols, metrics, request.app.ctx.route_names)
+        return HTTPResponse(text, content_type=CONTENT_TYPE)
+
+    return handle
+
+
+def guarded(handler: Handler, guard: Guard | None, needed: Scope) -> Handler:
+    """The handler, for those whose token allows it; as it is where there is no guard or nothing is needed.
+
+    The framework reads a body before it calls a handler, but for one that says it streams. This one says so, and reads
+    the body itself once it is known who sends it. What nobody may send is received piece by piece and forgotten, up to
+    the limit of a body, so that the next request on the connection can be served.
+    """
+    if guard is None or needed is Scope.NOTHING:
+        return handler
+
+    @wraps(handler)
+    async def checked(request: Request, **places: str) -> HTTPResponse:
+        refusal = guard.refuse(request.headers.getall("authorization", ()), needed)
+        if refusal is not None:
+            return respond(refusal)
+        stream = request.stream
+        if stream is not None and stream.request_body and not (request.route and request.route.extra.ignore_body):
+            stream.request_max_size = request.app.config.REQUEST_MAX_SIZE  # lifted for what streams
+            await request.receive_body()
+        return await handler(request, **places)
+
+    checked.is_stream = True  # type: ignore[attr-defined]
+    return checked
+
+
+class ProblemHandler(ErrorHandler):
+    """Answers whatever the routes did not answer themselves: what the framework refuses, and our own mistakes."""
+
+    def default(self, request: Request, exception: Exception) -> HTTPResponse:
+        """Turn an exception into a problem; one that we did not foresee is logged and becomes a plain 500."""
+        if isinstance(exception, RequestCancelled):  # the client has gone; nobody will read this
+            return HTTPResponse(status=HTTPStatus.BAD_REQUEST.value)
+        if not isinstance(exception, SanicException):
+            route = request.route.path if request is not None and request.route else "no route"
+            log.error("failed at %s", route, exc_info=exception)
+            return respond(DEFECT)
+        status = HTTPStatus(exception.status_code)
+        known = FRAMEWORK.get(status, Problem(status, status.description or status.phrase))
+        return respond(replace(known, headers=exception.headers))

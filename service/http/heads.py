@@ -1,0 +1,61 @@
+"""Framing that the framework lets pass and that we refuse, because a proxy in front may read it differently.
+
+What two parsers read differently is how requests are smuggled past the first one (RFC 9112, section 11.2).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+DIGITS: Final = {10: re.compile("[0-9]{1,18}"), 16: re.compile("[0-9a-fA-F]{1,15}")}
+"""Numbers as the grammar has them. int() also takes digits of other scripts, white space, and 0x in front."""
+
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+
+HEAD: Final = re.compile(
+    rb"%b [!-~]++ HTTP/1\.[01](?:\r\n%b:[\t ]*+(?:[!-~][\t -~\x80-\xff]*+)?+)*+" % (_TOKEN, _TOKEN)
+)
+"""Request line and headers as the grammar has them: no header is folded, no white space before a colon, no control
+character anywhere, and no value begins with what is white space only beyond ASCII, which the framework would strip."""
+
+
+BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
+"""The end of a line for many a client, but not for HTTP/1.1."""
+
+HEAD_END: Final = b"\r\n\r\n"
+
+HOST_LINE: Final = re.compile(rb"\r\nhost:[ \t]*([^\r]*?)[ \t]*(?=\r|$)", re.IGNORECASE)
+
+HOST: Final = re.compile(
+    rb"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9._~:-]+)\])"
+    rb"(?::[0-9]*)?"
+)
+"""A name or an address, and perhaps a port: RFC 3986, section 3.2. It may be empty."""
+
+CLOSE: Final = re.compile(rb"\r\nconnection:(?:[^\r]*[ \t,])?close[ \t]*(?=[,\r]|$)", re.IGNORECASE)
+"""Among the options of any Connection header; the framework looks at the last header only."""
+
+HEADS_REMEMBERED: Final = 256
+"""Clients repeat themselves, headers and all; at 8 KiB each these are at most 2 MiB."""
+
+
+@lru_cache(maxsize=HEADS_REMEMBERED)
+def is_well_formed(head: bytes) -> bool:
+    """Whether the head of a request is as the grammar has it, with exactly one Host, or none before HTTP/1.1.
+
+    The latter is RFC 9112, section 3.2.
+    """
+    if not HEAD.fullmatch(head):
+        return False
+    hosts = HOST_LINE.findall(head)
+    if not hosts:
+        return head.split(b"\r\n", 1)[0].endswith(b"HTTP/1.0")
+    return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
+
+
+@lru_cache(maxsize=HEADS_REMEMBERED)
+def is_last(head: bytes) -> bool:
+    """Whether the client says that no request follows: RFC 9112, section 9.6."""
+    return CLOSE.search(head) is not None

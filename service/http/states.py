@@ -1,0 +1,60 @@
+"""The states of a connection, what each may be followed by, and which deadline holds in it: all in one table.
+
+A request begins with its first byte and has until its deadline to arrive whole. Handlers do not wait, so a request that
+is whole is answered in the same turn of the event loop; its answer may take longer to leave, if the client does not
+take it. A body that nobody wanted (a refusal came before it) is read on and forgotten, within the deadline of its
+request, so that the next request on the connection can be served.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from service.metrics.counters import Cell
+
+
+class State(IntEnum):
+    """Where a connection is between two requests."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+    HANDLING = 3
+    ANSWERING = 4
+    LINGERING = 5
+    REFUSING = 6
+    CLOSED = 7
+
+
+class Row(NamedTuple):
+    """What holds in a state.
+
+    Args:
+        meaning: where the connection is.
+        late: what is counted when the deadline is missed, and so which deadline it is.
+        followed_by: the states that may come next.
+    """
+
+    meaning: str
+    late: Cell
+    followed_by: frozenset[State]
+
+
+def _row(meaning: str, *followed_by: State, late: Cell = Cell.REQUEST_TIMEOUT) -> Row:
+    return Row(meaning, late, frozenset({*followed_by, State.CLOSED}))
+
+
+TABLE: Final = {
+    State.IDLE: _row("Nothing of a request is here.", State.HEAD, late=Cell.IDLE_TIMEOUT),
+    State.HEAD: _row("A request has begun.", State.BODY, State.HANDLING, State.ANSWERING, State.REFUSING),
+    State.BODY: _row("Its head is whole, its body is not.", State.HANDLING, State.ANSWERING, State.REFUSING),
+    State.HANDLING: _row("It is whole, and is being handled.", State.ANSWERING, State.REFUSING),
+    State.ANSWERING: _row(
+        "Its answer waits to be taken.", State.IDLE, State.HEAD, State.LINGERING, late=Cell.ANSWER_TIMEOUT
+    ),
+    State.LINGERING: _row("It is answered; what is left of its body is read and forgotten.", State.IDLE, State.HEAD),
+    State.REFUSING: _row("It came too late, or held too much: nothing more is received."),
+    State.CLOSED: _row("It is gone."),
+}
+"""Whatever the state, the end may follow."""

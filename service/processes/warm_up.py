@@ -1,0 +1,64 @@
+"""What a first request would wait for, done before anybody can send one.
+
+The first call of a kernel takes some 15 ms, of a route up to 50: imports, caches, code that specialises itself. The
+supervisor calls the kernels before it forks, so every worker inherits that; a worker asks itself once for every route
+before it says that it serves, over a pair of sockets, and does not count what it asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+from aggregation import Geometry, Layout, SharedMemory, Symbols
+from service.api.access import Guard
+from service.app import AnySanic
+from service.http.connection import Connection
+from service.metrics.counters import SharedMetrics
+
+_NAME: Final = "warm-up"
+_BATCHES: Final = {
+    "application/json": b'{"symbol": "%b", "values": [1e101]}' % _NAME.encode(),
+    "application/octet-stream": b"\xff" * 8,
+}
+"""A price beyond the limit, and one that is no number: all is done with them but to append them."""
+
+
+def warm_kernels() -> None:
+    """Call every kernel once, on memory that is thrown away."""
+    symbols = Symbols(SharedMemory(Layout(Geometry(max_k=2), max_symbols=1)))
+    symbols.append(_NAME, [1.0] * 100)
+    symbols.roll_up(_NAME)
+    symbols.statistics(_NAME, 2)
+    symbols.windows(_NAME)
+    symbols.overview()
+    symbols.delete(_NAME)
+
+
+async def warm_routes(app: AnySanic, guard: Guard | None) -> None:
+    """Send a request to every route of an application that has started, and take the answers; none changes anything."""
+    loop = asyncio.get_running_loop()
+    counters, app.ctx.counters = app.ctx.counters, SharedMetrics(1).of_worker(0)
+    for request in _requests(app, guard):
+        client, served = socket.socketpair()
+        client.setblocking(False)
+        with client:
+            await loop.connect_accepted_socket(lambda: Connection(app=app, loop=loop, connections=set()), served)
+            await loop.sock_sendall(client, request)
+            while await loop.sock_recv(client, 65536):
+                pass
+    app.ctx.counters = counters
+
+
+def _requests(app: AnySanic, guard: Guard | None) -> Iterator[bytes]:
+    token = b"authorization: Bearer %b\r\n" % guard.strongest() if guard else b""
+    for route in app.router.routes:
+        target = f"/{re.sub('<[^>]*>', _NAME, route.path)}?symbol={_NAME}&k=1"
+        for method in route.methods:
+            for kind, body in _BATCHES.items() if method == "POST" else [("", b"")]:
+                length = f"content-type: {kind}\r\ncontent-length: {len(body)}\r\n" if body else ""
+                head = f"{method} {target} HTTP/1.1\r\nhost: {_NAME}\r\nconnection: close\r\n{length}"
+                yield head.encode() + token + b"\r\n" + body

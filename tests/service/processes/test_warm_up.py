@@ -1,0 +1,45 @@
+"""What a worker has done before it says that it serves."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from service.api.access import Guard, Scope, Token
+from service.api.problems import Problem
+from service.api.resources import Resources
+from service.settings import Settings
+from tests.support.process import forked
+
+RESOURCES = {name: resource for name, resource in vars(Resources).items() if not name.startswith("_")}
+
+
+def test_every_route_is_warm_before_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every resource has been asked on every worker, and none was changed; none of it is counted as a request."""
+    for name, resource in RESOURCES.items():
+
+        def told(*arguments: Any, name: str = name, resource: Any = resource) -> bytes | Problem:
+            logging.getLogger("tenfold").info("asked %s", name)
+            answer: bytes | Problem = resource(*arguments)
+            return answer
+
+        monkeypatch.setattr(Resources, name, told)
+    with forked(Settings(workers=2, max_k=2)) as service:
+        listens = next(number for number, line in enumerate(service.log) if "listens on" in line)
+        asked = [line.split()[-1] for line in service.log[:listens] if " asked " in line]
+        assert set(asked) == set(RESOURCES)
+        assert all(asked.count(name) % 2 == 0 for name in RESOURCES), "both workers"
+        assert list(service.symbols) == []
+        metrics = httpx.get(f"{service.url}/metrics").text
+        assert "tenfold_connections_accepted_total 1\n" in metrics
+        assert "tenfold_http_requests_total{" not in metrics
+
+
+def test_whoever_warms_up_has_the_strongest_token() -> None:
+    """Where tokens are asked for, warming up goes past the guard with one that may write, if there is any."""
+    reader, writer = Token(b"r" * 16, Scope.READ), Token(b"w" * 16, Scope.WRITE)
+    assert Guard([reader, writer, reader]).strongest() == writer.secret
+    assert Guard([reader]).strongest() == reader.secret
