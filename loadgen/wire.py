@@ -106,28 +106,25 @@ def stats_request(target: Target, symbol: str, k: int) -> bytes:
 
 
 def read_statistics(body: bytes) -> Statistics | None:
-    """The five numbers, or nothing if the body is not exactly those."""
+    """The five numbers, or nothing if the body has not all of them; what else it says is not judged."""
     document = _read(body)
-    if document is None or set(document) != set(Statistics._fields):
-        return None
     values = [float(value) for value in map(document.get, Statistics._fields) if isinstance(value, float | int)]
     return Statistics(*values) if len(values) == len(Statistics._fields) else None
 
 
 def read_receipt(body: bytes) -> Receipt | None:
-    """The receipt, or nothing if the body is none."""
+    """The receipt, or nothing if the body is none; what else it says is not judged."""
     document = _read(body)
-    if document is None or set(document) != {"symbol", "added", "count"}:
-        return None
-    symbol, added, count = document["symbol"], document["added"], document["count"]
+    symbol, added, count = map(document.get, ("symbol", "added", "count"))
     if not (isinstance(symbol, str) and type(added) is int and type(count) is int):
         return None
     return Receipt(symbol, added, count)
 
 
-def _read(body: bytes) -> dict[str, Any] | None:
+def _read(body: bytes) -> dict[str, Any]:
+    """The members of the object, none if the body is no object."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
-    return document if isinstance(document, dict) else None
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -25,7 +25,7 @@ import simdjson
 
 from aggregation import NAME_BYTES
 
-from .problems import Problem
+from .problems import Problem, not_a_number
 from .query import QUERIES_REMEMBERED, read_symbol_query
 
 BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -164,8 +164,7 @@ def _shape(document: Mapping[str, Any]) -> Batch | Problem:
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "values must be an array of numbers.", pointer="/values")
     for index, value in enumerate(values):
         if not isinstance(value, float):
-            detail = "Every one of values must be a number."
-            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{index}")
+            return not_a_number(index)
     return Batch(symbol, np.array(values, dtype=np.float64))
 
 

@@ -1,72 +1,191 @@
-"""What is answered, as JSON."""
+"""What each answer looks like, said once: its fields with what they mean, and the function that writes it.
+
+A document is a ``TypedDict``. mypy holds the function that writes it to its fields, and ``service.pages.openapi`` makes
+the schema that clients read of the same: the docstring says what the document is, a text what a field means, ``Schema``
+what its type does not say. So a new field is two lines here, its words and its value. Refusals are written by
+``problems``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple, NotRequired, TypedDict
 
 import orjson
 
-from aggregation import Holding, Layout, Statistics, Windows
+import aggregation
 
 
-def write_statistics(statistics: Statistics) -> bytes:
-    """The answer of ``/stats/``: five JSON numbers in their shortest form that reads back the same."""
-    return orjson.dumps(
-        {
-            "min": statistics.min,
-            "max": statistics.max,
-            "last": statistics.last,
-            "avg": statistics.avg,
-            "var": statistics.var,
-        }
-    )
+class Schema(dict[str, int | str]):
+    """Keywords of JSON Schema. A text that is the name of one of the ``Limits`` stands for its number."""
 
 
-def write_windows(symbol: str, windows: Windows) -> bytes:
-    """The answer of ``/stats/all/``: prices ever appended and the last of them, then each window under its k."""
-    return orjson.dumps(
-        {
-            "symbol": symbol,
-            "count": windows.appended,
-            "last": windows.statistics[0].last,
-            "windows": {
-                str(k): {
-                    "count": window.size,
-                    "min": window.min,
-                    "max": window.max,
-                    "avg": window.avg,
-                    "var": window.var,
-                }
-                for k, window in enumerate(windows.statistics, start=1)
-            },
-        }
-    )
+class Component(NamedTuple):
+    """The schema that stands under this name is that of the value."""
+
+    name: str
 
 
-def write_overview(holdings: Sequence[Holding], layout: Layout) -> bytes:
-    """The answer of ``GET /symbols/``: each symbol in the order given, and what there may be."""
-    geometry = layout.geometry
-    return orjson.dumps(
-        {
-            "symbols": [
-                {"symbol": one.symbol, "count": one.appended, "last": one.last, "bytes": one.held_bytes}
-                for one in holdings
-            ],
-            "limits": {
-                "max_symbols": layout.max_symbols,
-                "max_k": geometry.max_k,
-                "retention": geometry.retention,
-                "max_batch": geometry.max_batch,
-            },
-        }
-    )
+Symbol = Annotated[str, Component("Symbol")]
+Price = Annotated[float, Component("Price")]
+Count = Annotated[int, Schema(minimum=0)]
+
+
+class Batch(TypedDict):
+    """Prices of one symbol, oldest first. Other members are ignored; none may be given twice."""
+
+    symbol: Symbol
+    values: Annotated[list[Price], Schema(minItems=1, maxItems="max_batch"), "The prices, oldest first."]
+
+
+class Receipt(TypedDict):
+    """The batch is appended; whoever asks from now on sees it."""
+
+    symbol: Symbol
+    added: Annotated[int, Schema(minimum=1, maximum="max_batch"), "Prices in this batch."]
+    count: Annotated[Count, "Prices ever appended to the symbol."]
+
+
+class Spread(TypedDict):
+    """What a window says of its prices, besides the last of them."""
+
+    min: Annotated[Price, "The smallest, to the bit."]
+    max: Annotated[Price, "The largest, to the bit."]
+    avg: Annotated[Price, "The mean."]
+    var: Annotated[float, Schema(minimum=0), "The population variance: divided by N, not N − 1."]
+
+
+class Statistics(Spread):
+    """One window: the last 10^k prices, or all there are if fewer."""
+
+    last: Annotated[Price, "The newest, to the bit."]
+
+
+class Window(Spread):
+    """One of all windows."""
+
+    count: Annotated[Count, "Prices in this window: 10^k, or all there are if fewer."]
+
+
+class AllStatistics(TypedDict):
+    """All windows of a symbol at one moment."""
+
+    symbol: Symbol
+    count: Annotated[Count, "Prices ever appended to the symbol."]
+    last: Annotated[Price, "The newest price, which is the last of every window."]
+    windows: Annotated[dict[str, Window], "Each window under its k."]
+
+
+class Holding(TypedDict):
+    """What a symbol holds."""
+
+    symbol: Symbol
+    count: Annotated[Count, "Prices ever appended to it."]
+    last: Annotated[Price, "The newest of them."]
+    bytes: Annotated[Count, "Memory that its prices and summaries lie on, in whole pages."]
+
+
+class Limits(TypedDict):
+    """What there may be."""
+
+    max_symbols: Annotated[int, Schema(const="max_symbols"), "Symbols."]
+    max_k: Annotated[int, Schema(const="max_k"), "The longest window is the last 10^max_k prices."]
+    retention: Annotated[int, Schema(const="retention"), "Prices kept."]
+    max_batch: Annotated[int, Schema(const="max_batch"), "Prices in a batch."]
+
+
+class Symbols(TypedDict):
+    """The symbols by name, and the limits of the service."""
+
+    symbols: Annotated[
+        list[Holding],
+        Schema(minItems=0, maxItems="max_symbols"),
+        "Each is of one moment; they need not be of the same.",
+    ]
+    limits: Limits
+
+
+class Health(TypedDict):
+    """It serves."""
+
+    status: Literal["ok"]
+    symbols: Annotated[Count, "Symbols that there are."]
+    max_symbols: Annotated[int, Schema(const="max_symbols"), "Symbols that there may be."]
+
+
+class Place(TypedDict):
+    """Where in the body it is wrong."""
+
+    pointer: Annotated[str, Schema(pattern="^#(?:/|$)"), "A JSON pointer as a URI fragment (RFC 6901)."]
+    detail: Annotated[str, "What is wrong there."]
+
+
+class Problem(TypedDict):
+    """What is wrong with a request (RFC 9457). A refused request changes nothing."""
+
+    type: Annotated[Literal["about:blank"], "The status says which kind of problem it is."]
+    title: Annotated[str, "The status in words."]
+    status: Annotated[int, Schema(minimum=400, maximum=599), "The status once more."]
+    detail: Annotated[str, "One sentence for a person."]
+    errors: NotRequired[Annotated[list[Place], Schema(minItems=1, maxItems=1), "The place, where one can be named."]]
 
 
 def write_receipt(symbol: str, added: int, count: int) -> bytes:
     """The answer of ``/add_batch/``: what was added, and the prices ever appended to the symbol."""
-    return orjson.dumps({"symbol": symbol, "added": added, "count": count})
+    receipt: Receipt = {"symbol": symbol, "added": added, "count": count}
+    return orjson.dumps(receipt)
+
+
+def write_statistics(window: aggregation.Statistics) -> bytes:
+    """The answer of ``/stats/``: JSON numbers in their shortest form that reads back the same."""
+    statistics: Statistics = {
+        "min": window.min,
+        "max": window.max,
+        "last": window.last,
+        "avg": window.avg,
+        "var": window.var,
+    }
+    return orjson.dumps(statistics)
+
+
+def write_windows(symbol: str, windows: aggregation.Windows) -> bytes:
+    """The answer of ``/stats/all/``: prices ever appended and the last of them, then each window under its k."""
+    statistics: AllStatistics = {
+        "symbol": symbol,
+        "count": windows.appended,
+        "last": windows.statistics[0].last,
+        "windows": {
+            str(k): {
+                "count": window.size,
+                "min": window.min,
+                "max": window.max,
+                "avg": window.avg,
+                "var": window.var,
+            }
+            for k, window in enumerate(windows.statistics, start=1)
+        },
+    }
+    return orjson.dumps(statistics)
+
+
+def write_overview(holdings: Sequence[aggregation.Holding], layout: aggregation.Layout) -> bytes:
+    """The answer of ``GET /symbols/``: each symbol in the order given, and what there may be."""
+    geometry = layout.geometry
+    symbols: Symbols = {
+        "symbols": [
+            {"symbol": one.symbol, "count": one.appended, "last": one.last, "bytes": one.held_bytes} for one in holdings
+        ],
+        "limits": {
+            "max_symbols": layout.max_symbols,
+            "max_k": geometry.max_k,
+            "retention": geometry.retention,
+            "max_batch": geometry.max_batch,
+        },
+    }
+    return orjson.dumps(symbols)
 
 
 def write_health(symbols: int, max_symbols: int) -> bytes:
-    """The answer of ``/health/``: it serves, with so many symbols of so many."""
-    return orjson.dumps({"status": "ok", "symbols": symbols, "max_symbols": max_symbols})
+    """The answer of ``/health/``: that it serves, and how many symbols there are and may be."""
+    health: Health = {"status": "ok", "symbols": symbols, "max_symbols": max_symbols}
+    return orjson.dumps(health)

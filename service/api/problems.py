@@ -1,7 +1,7 @@
 """What errors look like: ``application/problem+json``, RFC 9457.
 
-A ``Problem`` is a value. Whoever decides that something is wrong returns one; ``http`` turns it
-into a response. None of them repeats what the client sent at length, and none shows the inside of the service.
+A ``Problem`` is a value. Whoever decides that something is wrong returns one; ``http`` turns it into a response. None
+of them repeats what the client sent at length, and none shows the inside of the service.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Final
 
 import orjson
+
+from . import documents
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -27,7 +29,7 @@ class Problem:
 
     def body(self) -> bytes:
         """The problem document."""
-        document: dict[str, Any] = {
+        document: documents.Problem = {
             "type": "about:blank",
             "title": self.status.phrase,
             "status": self.status.value,
@@ -44,12 +46,35 @@ def sentence(error: Exception) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-UNKNOWN_SYMBOL = Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.")
+def wrong_k(max_k: int) -> Problem:
+    """There is no such window."""
+    return Problem(HTTPStatus.BAD_REQUEST, f"k must be a whole number from 1 to {max_k}.")
 
-SATURATED = Problem(
+
+def not_a_number(index: int) -> Problem:
+    """What stands at this index is no price."""
+    detail = "Every one of values must be a number."
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{index}")
+
+
+UNKNOWN_SYMBOL: Final = Problem(HTTPStatus.NOT_FOUND, "No price of this symbol has been added.")
+SATURATED: Final = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "There are as many connections as this worker serves.",
     headers={"retry-after": "1"},
 )
+DEFECT: Final = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is a defect of tenfold, not of the request.")
 
-DEFECT = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is a defect of tenfold, not of the request.")
+FRAMEWORK: Final = {
+    problem.status: problem
+    for problem in (
+        Problem(HTTPStatus.BAD_REQUEST, "This is not a well-formed HTTP request."),
+        Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path."),
+        Problem(HTTPStatus.METHOD_NOT_ALLOWED, "This path does not serve that method."),
+        Problem(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time."),
+        Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is larger than the limit."),
+        Problem(HTTPStatus.EXPECTATION_FAILED, "Only 100-continue can be expected."),
+        Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The request could not be served in time."),
+    )
+}
+"""What the framework refuses by itself, in our words."""

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from .problems import Problem
+from .problems import Problem, wrong_k
 
 QUERIES_REMEMBERED: Final = 256
 """Dashboards repeat at most symbols × windows queries, 80 by default; the rest of the room is slack."""
@@ -44,7 +44,7 @@ def read_query(query: str, max_k: int) -> Window | Problem:
     if isinstance(values, Problem):
         return values
     if values["k"] not in [str(k) for k in range(1, max_k + 1)]:
-        return Problem(HTTPStatus.BAD_REQUEST, f"k must be a whole number from 1 to {max_k}.")
+        return wrong_k(max_k)
     return Window(values["symbol"], int(values["k"]))
 
 

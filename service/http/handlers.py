@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +15,7 @@ from sanic.handlers import ErrorHandler
 
 from aggregation import Symbols
 from service.api.access import Guard, Scope
-from service.api.problems import DEFECT, Problem
+from service.api.problems import DEFECT, FRAMEWORK, Problem
 from service.api.resources import Question, Resource, ask
 from service.logs import REQUESTS
 from service.metrics.counters import SharedMetrics
@@ -77,21 +78,11 @@ def guarded(handler: Handler, guard: Guard | None, needed: Scope) -> Handler:
     return checked
 
 
-_DETAILS = {
-    HTTPStatus.NOT_FOUND: "There is nothing at this path.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not serve that method.",
-    HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is larger than the limit.",
-    HTTPStatus.BAD_REQUEST: "This is not a well-formed HTTP request.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The request could not be served in time.",
-    HTTPStatus.EXPECTATION_FAILED: "Only 100-continue can be expected.",
-}
-
-
 def problem_of(exception: SanicException) -> Problem:
     """What the framework refuses, and why, in our words."""
     status = HTTPStatus(exception.status_code)
-    return Problem(status, _DETAILS.get(status, status.description or status.phrase), headers=exception.headers)
+    known = FRAMEWORK.get(status, Problem(status, status.description or status.phrase))
+    return replace(known, headers=exception.headers)
 
 
 class ProblemHandler(ErrorHandler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.http.handlers import Handler
-from service.pages import page_handler
+from service.pages.files import page_handler
 
 SCRIPTS: Final = ("theme.js", "dashboard.js", "api.js", "card.js", "format.js", "tooltip.js")
 ASSETS: Final = (*SCRIPTS, "dashboard.css", "icon.svg")

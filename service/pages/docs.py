@@ -6,7 +6,7 @@ import orjson
 from sanic import HTTPResponse, Request
 
 from service.http.handlers import Handler
-from service.pages import body_handler
+from service.pages.files import body_handler
 from service.pages.openapi.document import openapi
 from service.pages.openapi.page import STYLE, STYLE_PATH, render
 from service.settings import Settings

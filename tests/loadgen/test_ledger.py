@@ -223,7 +223,7 @@ def test_an_unknown_start_is_learnt_from_the_first_receipt() -> None:
 
 
 def test_what_is_no_statistics_is_wrong() -> None:
-    """Missing, further or unquoted numbers are no answer."""
+    """Where a number is missing or quoted there is no answer."""
     for body in (b"", b"{}", b'{"min":1,"max":1,"last":1,"avg":1}', b'{"min":"1","max":1,"last":1,"avg":1,"var":0}'):
         ledger = ledger_of(A)
         ledger.ended(0, 1, 200, receipt(20, 20))

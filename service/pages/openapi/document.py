@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from service import VERSION
 from service.settings import Settings
 
 from .answers import responses
 from .operations import TAGS, paths
 from .schemas import Json, schemas
-
-VERSION: Final = "0.1.0"
 
 _ABOUT: Final = """\
 What the last 10, 100, … 10^{max_k} prices of an instrument look like: minimum, maximum, last, average and variance. \
@@ -37,7 +36,7 @@ def openapi(settings: Settings) -> Json:
             "description": _ABOUT.format(max_k=settings.max_k),
         },
         "servers": [{"url": "/", "description": "The service that this document comes from"}],
-        "tags": TAGS,
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths(settings),
         "components": components,
     }

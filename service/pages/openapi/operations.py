@@ -1,300 +1,200 @@
-"""A function a path: what it does, what it takes, what it answers."""
+"""What can be asked: for each request what it does, what it takes, what it answers."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
+from service.api import documents
+from service.api.access import Scope
 from service.metrics.exposition import CONTENT_TYPE
 from service.settings import Settings
 
-from .answers import answers, ok, responses, without_bodies
-from .schemas import PRICES, STATISTICS, Json, ref, symbols_example, windows_example
+from .answers import answers, html_page, ok, responses
+from .schemas import BATCH, Json, ref
 
-PRICES_TAG: Final = "Prices"
-SYMBOLS_TAG: Final = "Symbols"
-SERVICE_TAG: Final = "Service"
+TAGS: Final = {
+    "Prices": "Prices in, statistics out: what most clients need.",
+    "Symbols": "Which symbols there are, and making room for others.",
+    "Service": "Whether it serves, and what it says of itself.",
+}
+"""The chapters."""
 
-TAGS: Final = [
-    {"name": PRICES_TAG, "description": "Prices in, statistics out: what most clients need."},
-    {"name": SYMBOLS_TAG, "description": "Which symbols there are, and making room for others."},
-    {"name": SERVICE_TAG, "description": "Whether it serves, and what it says of itself."},
-]
+NEEDED: Final = {Scope.NOTHING: (), Scope.READ: (401,), Scope.WRITE: (401, 403)}
+"""How a request without the right token is refused."""
+
+
+class Route(NamedTuple):
+    """A method, a path, the name of the operation, what a token must allow, and the chapter that this stands in."""
+
+    method: str
+    path: str
+    name: str
+    scope: Scope
+    tag: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A request in the words of the document.
+
+    Args:
+        route: what is asked; whatever serves GET serves HEAD, which need not be said.
+        words: the first sentence is the summary.
+        good: the answers that are no refusals.
+        refused: statuses of its own, besides those that the scope has and those that any request may get.
+        more: its parameters and its body, as OpenAPI has them.
+    """
+
+    route: Route
+    words: str
+    good: Json
+    refused: tuple[int, ...] = ()
+    more: Json = field(default_factory=dict)
 
 
 def paths(settings: Settings) -> Json:
     """All paths."""
+    described: Json = {}
+    for operation in operations(settings):
+        methods = described.setdefault(operation.route.path, {})
+        methods[operation.route.method] = _described(operation, settings)
+        if "get" in methods:
+            methods["head"] = _head(methods["get"], settings)
+    return described
+
+
+def _described(operation: Operation, settings: Settings) -> Json:
+    route = operation.route
+    summary, _, description = operation.words.partition(". ")
+    guarded = route.scope and settings.token_file is not None
     return {
-        "/add_batch/": add_batch(settings),
-        "/stats/": stats(settings),
-        "/stats/all/": all_stats(settings),
-        "/symbols/": list_symbols(settings),
-        "/symbols/{symbol}": symbol(settings),
-        "/health/": health(settings),
-        "/metrics": metrics(settings),
-        "/openapi.json": document(settings),
-        "/docs": page(settings),
-        "/": dashboard(settings),
-    }
-
-
-def _guarded(settings: Settings) -> Json:
-    """What an operation says of tokens: nothing, unless the service asks for them."""
-    return {"security": [{"bearer": []}]} if settings.token_file is not None else {}
-
-
-def _in_query(name: str, description: str, schema: Json, example: object) -> Json:
-    return {
-        "name": name,
-        "in": "query",
-        "required": True,
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": summary,
         "description": description,
-        "schema": schema,
-        "example": example,
+        "responses": answers(operation.good, *NEEDED[route.scope], *operation.refused),
+        **({"security": [{"bearer": []}]} if guarded else {}),
+        **operation.more,
     }
 
 
-def _symbol_in_query() -> Json:
-    return _in_query("symbol", "Whose prices, percent-encoded where it must be.", ref("Symbol"), "EURUSD")
-
-
-def _readable(operation: Json, settings: Settings) -> Json:
-    """GET, and HEAD, which answers the same without a body."""
-    name = operation["operationId"]
-    head = operation | {
+def _head(get: Json, settings: Settings) -> Json:
+    """HEAD, which answers as GET does, with the same headers, without a body."""
+    name, refusals = get["operationId"], responses(settings)
+    return get | {
         "operationId": name.replace("get", "head", 1).replace("list", "head", 1),
-        "summary": f"{operation['summary']}: the headers only",
+        "summary": f"{get['summary']}: the headers only",
         "description": "Answers as GET does, without the body.",
-        "responses": without_bodies(operation["responses"], responses(settings)),
-    }
-    return {"get": operation, "head": head}
-
-
-def add_batch(settings: Settings) -> Json:
-    """Prices in."""
-    return {
-        "post": {
-            "operationId": "addBatch",
-            **_guarded(settings),
-            "tags": [PRICES_TAG],
-            "summary": "Append a batch of prices",
-            "description": (
-                f"Appends 1 to {settings.max_batch:,} prices to a symbol, all or none of them. A symbol's first batch "
-                f"creates it; there may be {settings.max_symbols:,}. Once this is answered, every query sees them."
-            ),
-            "parameters": [
-                {
-                    "name": "symbol",
-                    "in": "query",
-                    "required": False,
-                    "description": "Needed with `application/octet-stream`, ignored with JSON.",
-                    "schema": ref("Symbol"),
-                }
-            ],
-            "requestBody": {
-                "required": True,
-                "description": f"At most {settings.max_body:,} bytes, not compressed.",
-                "content": {
-                    "application/json": {
-                        "schema": ref("Batch"),
-                        "example": {"symbol": "EURUSD", "values": PRICES},
-                    },
-                    "application/octet-stream": {
-                        "schema": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": (
-                                f"1 to {settings.max_batch:,} little-endian float64; the symbol is in the query."
-                            ),
-                        }
-                    },
-                },
-            },
-            "responses": answers(
-                settings,
-                ok("All prices are appended.", "Receipt", {"symbol": "EURUSD", "added": 4, "count": 4}),
-                401,
-                403,
-                409,
-                415,
-                422,
-                507,
-            ),
-        }
+        "responses": {
+            status: {part: value for part, value in refusals.get(status, answer).items() if part != "content"}
+            for status, answer in get["responses"].items()
+        },
     }
 
 
-def stats(settings: Settings) -> Json:
-    """One window."""
+def _parameter(name: str, where: str, description: str, schema: Json, example: object = None) -> Json:
+    """A parameter; without an example it need not be there."""
+    parameter = {"name": name, "in": where, "description": description, "schema": schema}
+    return parameter | ({"required": False} if example is None else {"required": True, "example": example})
+
+
+def operations(settings: Settings) -> list[Operation]:
+    """All requests, in the order in which the story of the examples makes them."""
+    name = ref("Symbol")
+    symbol = _parameter("symbol", "query", "Whose prices, percent-encoded where it must be.", name, "EURUSD")
+    of_binary = _parameter("symbol", "query", "Needed with `application/octet-stream`, ignored with JSON.", name)
+    in_path = _parameter("symbol", "path", "Percent-encoded: `/symbols/EUR%2FUSD`.", name, "EURUSD")
     ks = {"type": "integer", "minimum": 1, "maximum": settings.max_k}
-    return _readable(
-        {
-            "operationId": "getStatistics",
-            **_guarded(settings),
-            "tags": [PRICES_TAG],
-            "summary": "Statistics of one window",
-            "description": (
-                "Minimum, maximum, last, average and variance of exactly the last 10^k prices, or of all there are if "
-                "fewer. It costs the same for every k."
-            ),
-            "parameters": [
-                _symbol_in_query(),
-                _in_query("k", "The window: the last 10^k prices. Digits only, as in `4`.", ks, 1),
-            ],
-            "responses": answers(settings, ok("The window's statistics.", "Statistics", STATISTICS), 401, 404),
-        },
-        settings,
-    )
+    k = _parameter("k", "query", "The window: the last 10^k prices. Digits only, as in `4`.", ks, 1)
+    return [
+        Operation(
+            Route("post", "/add_batch/", "addBatch", Scope.WRITE, "Prices"),
+            f"Append a batch of prices. Appends 1 to {settings.max_batch:,} prices to a symbol, all or none of them. A "
+            f"symbol's first batch creates it; there may be {settings.max_symbols:,}. Once this is answered, every "
+            "query sees them.",
+            ok(settings, documents.Receipt, "All prices are appended."),
+            refused=(409, 415, 422, 507),
+            more={"parameters": [of_binary], "requestBody": _batch(settings)},
+        ),
+        Operation(
+            Route("get", "/stats/", "getStatistics", Scope.READ, "Prices"),
+            "Statistics of one window. Minimum, maximum, last, average and variance of exactly the last 10^k prices, "
+            "or of all there are if fewer. It costs the same for every k.",
+            ok(settings, documents.Statistics, "The window's statistics."),
+            refused=(404,),
+            more={"parameters": [symbol, k]},
+        ),
+        Operation(
+            Route("get", "/stats/all/", "getAllStatistics", Scope.READ, "Prices"),
+            "Statistics of all windows at one moment. What `/stats/` gives for every k, all over the same prices. "
+            "Cheaper than two queries of one window.",
+            ok(settings, documents.AllStatistics, "All windows of the symbol."),
+            refused=(404,),
+            more={"parameters": [symbol]},
+        ),
+        Operation(
+            Route("get", "/symbols/", "listSymbols", Scope.READ, "Symbols"),
+            "The symbols, and the limits. What each symbol holds, and how much there may be of everything.",
+            ok(settings, documents.Symbols, "The symbols."),
+        ),
+        Operation(
+            Route("delete", "/symbols/{symbol}", "deleteSymbol", Scope.WRITE, "Symbols"),
+            "Delete a symbol with all its prices. Its place is free for another symbol and its memory is back with the "
+            "system. A later batch of the same symbol starts anew.",
+            {"204": {"description": "It is gone."}},
+            refused=(404,),
+            more={"parameters": [in_path]},
+        ),
+        Operation(
+            Route("get", "/health/", "getHealth", Scope.NOTHING, "Service"),
+            "Whether it serves. For a load balancer or a container's probe: 200 as soon as batches are served.",
+            ok(settings, documents.Health, "It serves."),
+        ),
+        Operation(
+            Route("get", "/metrics", "getMetrics", Scope.READ, "Service"),
+            "Metrics for Prometheus. Of all workers, whichever is asked.",
+            {"200": {"description": "The metrics.", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}},
+        ),
+        Operation(
+            Route("get", "/openapi.json", "getOpenapi", Scope.NOTHING, "Service"),
+            "This document. OpenAPI 3.1 with the limits of the service that answers: for generators of clients.",
+            {"200": {"description": "The document.", "content": {"application/json": {"schema": _document()}}}},
+        ),
+        Operation(
+            Route("get", "/docs", "getDocs", Scope.NOTHING, "Service"),
+            "This document as a page. For people: needs no other network than the way to this service.",
+            html_page("The page."),
+        ),
+        Operation(
+            Route("get", "/", "getDashboard", Scope.NOTHING, "Service"),
+            "The dashboard. Every symbol's windows as they change, in a browser.",
+            html_page("The page. It holds no prices; it asks for them."),
+        ),
+    ]
 
 
-def all_stats(settings: Settings) -> Json:
-    """All windows."""
-    good = ok("All windows of the symbol.", "AllStatistics", windows_example(settings))
-    return _readable(
-        {
-            "operationId": "getAllStatistics",
-            **_guarded(settings),
-            "tags": [PRICES_TAG],
-            "summary": "Statistics of all windows at one moment",
-            "description": (
-                "What `/stats/` gives for every k, all over the same prices. Cheaper than two queries of one window."
-            ),
-            "parameters": [_symbol_in_query()],
-            "responses": answers(settings, good, 401, 404),
-        },
-        settings,
-    )
-
-
-def list_symbols(settings: Settings) -> Json:
-    """All symbols."""
-    good = ok("The symbols.", "Symbols", symbols_example(settings))
-    return _readable(
-        {
-            "operationId": "listSymbols",
-            **_guarded(settings),
-            "tags": [SYMBOLS_TAG],
-            "summary": "The symbols, and the limits",
-            "description": "What each symbol holds, and how much there may be of everything.",
-            "responses": answers(settings, good, 401),
-        },
-        settings,
-    )
-
-
-def symbol(settings: Settings) -> Json:
-    """One symbol."""
+def _batch(settings: Settings) -> Json:
+    """A batch, in either of its forms."""
+    binary = {
+        "type": "string",
+        "format": "binary",
+        "description": f"1 to {settings.max_batch:,} little-endian float64; the symbol is in the query.",
+    }
     return {
-        "delete": {
-            "operationId": "deleteSymbol",
-            **_guarded(settings),
-            "tags": [SYMBOLS_TAG],
-            "summary": "Delete a symbol with all its prices",
-            "description": (
-                "Its place is free for another symbol and its memory is back with the system. A later batch of the "
-                "same symbol starts anew."
-            ),
-            "parameters": [
-                {
-                    "name": "symbol",
-                    "in": "path",
-                    "required": True,
-                    "description": "Percent-encoded: `/symbols/EUR%2FUSD`.",
-                    "schema": ref("Symbol"),
-                    "example": "EURUSD",
-                }
-            ],
-            "responses": answers(settings, {"204": {"description": "It is gone."}}, 401, 403, 404),
-        }
+        "required": True,
+        "description": f"At most {settings.max_body:,} bytes, not compressed.",
+        "content": {
+            "application/json": {"schema": ref("Batch"), "example": BATCH},
+            "application/octet-stream": {"schema": binary},
+        },
     }
 
 
-def health(settings: Settings) -> Json:
-    """Whether it serves."""
-    example = {"status": "ok", "symbols": 0, "max_symbols": settings.max_symbols}
-    return _readable(
-        {
-            "operationId": "getHealth",
-            "tags": [SERVICE_TAG],
-            "summary": "Whether it serves",
-            "description": "For a load balancer or a container's probe: 200 as soon as batches are served.",
-            "responses": answers(settings, ok("It serves.", "Health", example)),
-        },
-        settings,
-    )
-
-
-def metrics(settings: Settings) -> Json:
-    """What Prometheus collects."""
-    content = {CONTENT_TYPE: {"schema": {"type": "string"}}}
-    return _readable(
-        {
-            "operationId": "getMetrics",
-            **_guarded(settings),
-            "tags": [SERVICE_TAG],
-            "summary": "Metrics for Prometheus",
-            "description": "Of all workers, whichever is asked.",
-            "responses": answers(settings, {"200": {"description": "The metrics.", "content": content}}, 401),
-        },
-        settings,
-    )
-
-
-def document(settings: Settings) -> Json:
-    """The document itself."""
-    content = {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["openapi", "info", "paths"],
-                "properties": {"openapi": {"const": "3.1.0"}, "info": {"type": "object"}, "paths": {"type": "object"}},
-            }
-        }
-    }
-    return _readable(
-        {
-            "operationId": "getOpenapi",
-            "tags": [SERVICE_TAG],
-            "summary": "This document",
-            "description": "OpenAPI 3.1 with the limits of the service that answers: for generators of clients.",
-            "responses": answers(settings, {"200": {"description": "The document.", "content": content}}),
-        },
-        settings,
-    )
-
-
-def page(settings: Settings) -> Json:
-    """The page for people."""
-    return _readable(
-        {
-            "operationId": "getDocs",
-            "tags": [SERVICE_TAG],
-            "summary": "This document as a page",
-            "description": "For people: needs no other network than the way to this service.",
-            "responses": answers(settings, html_page("The page.")),
-        },
-        settings,
-    )
-
-
-def dashboard(settings: Settings) -> Json:
-    """The page that shows the prices."""
-    return _readable(
-        {
-            "operationId": "getDashboard",
-            "tags": [SERVICE_TAG],
-            "summary": "The dashboard",
-            "description": "Every symbol's windows as they change, in a browser.",
-            "responses": answers(settings, html_page("The page. It holds no prices; it asks for them.")),
-        },
-        settings,
-    )
-
-
-def html_page(description: str) -> Json:
-    """A 200 with a page, and a 304 for whoever has it already."""
-    tag = {"ETag": {"description": "Send it back in `If-None-Match`.", "required": True, "schema": {"type": "string"}}}
-    content = {"text/html; charset=utf-8": {"schema": {"type": "string"}}}
+def _document() -> Json:
+    """The least that an OpenAPI document has."""
     return {
-        "200": {"description": description, "headers": tag, "content": content},
-        "304": {"description": "It has not changed since the `ETag` of `If-None-Match`.", "headers": tag},
+        "type": "object",
+        "required": ["openapi", "info", "paths"],
+        "properties": {"openapi": {"const": "3.1.0"}, "info": {"type": "object"}, "paths": {"type": "object"}},
     }

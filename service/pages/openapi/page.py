@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from service.api.problems import PROBLEM_JSON
+
 from .answers import ANY_REQUEST
 from .curl import ADDRESS, command
 from .markup import block, paragraphs, pretty, prose, table
@@ -127,10 +129,8 @@ def _good(operation: Json) -> str:
             continue
         parts += f'<p><b class="status">{status}</b> {prose(answer["description"])}'
         for content in answer.get("content", {}).values():
-            if "$ref" in content["schema"]:
-                parts += f" {_link(content['schema'])}"
             if "example" in content:
-                parts += f"</p>{block(pretty(content['example']), 'Answer')}<p>"
+                parts += f" {_link(content['schema'])}</p>{block(pretty(content['example']), 'Answer')}<p>"
         parts += "</p>"
     return parts.replace("<p></p>", "")
 
@@ -138,7 +138,7 @@ def _good(operation: Json) -> str:
 def _refused(document: Json, operation: Json) -> str:
     """The refusals that are this operation's own."""
     own = [
-        _refusal(document, answer)
+        _refusal(status, document["components"]["responses"][status])
         for status, answer in operation["responses"].items()
         if "$ref" in answer and int(status) not in ANY_REQUEST
     ]
@@ -146,31 +146,20 @@ def _refused(document: Json, operation: Json) -> str:
     return table(("Status", "When", "Says"), own, "Refusals") + more if own else more
 
 
-def _refusal(document: Json, answer: Json) -> tuple[str, str, str]:
-    response = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
-    content = next(iter(response["content"].values()))
+def _refusal(status: str, response: Json) -> tuple[str, str, str]:
     headers = "".join(
         f"<br><code>{escape(name)}: {escape(header['example'])}</code>"
         for name, header in response.get("headers", {}).items()
     )
-    example = content["example"]
-    return (
-        f'<b class="status">{example["status"]}</b>',
-        prose(response["description"]),
-        prose(example["detail"]) + headers,
-    )
+    detail = response["content"][PROBLEM_JSON]["example"]["detail"]
+    return f'<b class="status">{status}</b>', prose(response["description"]), prose(detail) + headers
 
 
 def _any_request(document: Json) -> str:
     """What any request may get; 405 is what a path answers to all other methods."""
-    names = document["components"]["responses"]
-    rows = []
-    for name in names:
-        row = _refusal(document, {"$ref": name})
-        example = next(iter(names[name]["content"].values()))["example"]
-        if example["status"] in ANY_REQUEST | {405}:
-            rows.append(row)
-    example = next(iter(names["NotABatch"]["content"].values()))["example"]
+    refusals = document["components"]["responses"]
+    rows = [_refusal(status, refusals[status]) for status in refusals if int(status) in ANY_REQUEST | {405}]
+    example = refusals["422"]["content"][PROBLEM_JSON]["example"]
     return (
         '<section id="any"><h2>What any request may get</h2><p>Every error has a body like this one, '
         f"<code>application/problem+json</code>: {_link({'$ref': 'Problem'})}</p>{block(pretty(example), 'A problem')}"

@@ -1,13 +1,19 @@
 """What is sent and what comes back, as JSON Schema 2020-12, each with an example that belongs to one small story.
 
-The story: four prices of EURUSD are appended to an empty service, and then it is asked about them.
+The story: four prices of EURUSD are appended to an empty service, and then it is asked about them. The schemas of what
+comes back are made of the types that it is written as, the examples by the functions that write it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal, NotRequired, get_args, get_origin, get_type_hints
 
+import orjson
+
+import aggregation
 from aggregation import MAX_PRICE, NAME_BYTES
+from service.api import documents
+from service.api.problems import UNKNOWN_SYMBOL, not_a_number
 from service.settings import Settings
 
 Json = dict[str, Any]
@@ -21,8 +27,10 @@ SYMBOL_PATTERN: Final = f"^[^{_CONTROLS}{_SPACES}](?:[^{_CONTROLS}]*[^{_CONTROLS
 """No control characters, no bidirectional controls, no white space at the ends. Spelled out: what \\s means differs
 from one regular-expression engine to the next."""
 
-PRICES: Final = [1.25, 1.5, 1.0, 1.25]
-STATISTICS: Final = {"min": 1.0, "max": 1.5, "last": 1.25, "avg": 1.25, "var": 0.03125}
+TYPES: Final = {str: "string", int: "integer", float: "number"}
+
+BATCH: Final[Json] = {"symbol": "EURUSD", "values": [1.25, 1.5, 1.0, 1.25]}
+NOT_A_BATCH: Final = not_a_number(17)
 
 
 def ref(name: str, kind: str = "schemas") -> Json:
@@ -30,225 +38,99 @@ def ref(name: str, kind: str = "schemas") -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def _record(description: str, properties: Json, example: Json, optional: frozenset[str] = frozenset()) -> Json:
-    """An object with exactly these members."""
+def examples(settings: Settings) -> dict[type, Json]:
+    """The documents of the story."""
+    window = aggregation.Statistics(size=4, min=1.0, max=1.5, last=1.25, avg=1.25, var=0.03125)
+    holding = aggregation.Holding("EURUSD", window.size, window.last, held_bytes=8192, batches=1, lag=0)
+    windows = aggregation.Windows(window.size, [window] * settings.max_k)
+    all_statistics = orjson.loads(documents.write_windows("EURUSD", windows))
+    overview = orjson.loads(documents.write_overview([holding], settings.layout))
     return {
-        "type": "object",
-        "description": description,
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-        "examples": [example],
+        documents.Batch: BATCH,
+        documents.Receipt: orjson.loads(documents.write_receipt("EURUSD", window.size, window.size)),
+        documents.Statistics: orjson.loads(documents.write_statistics(window)),
+        documents.AllStatistics: all_statistics,
+        documents.Window: all_statistics["windows"]["1"],
+        documents.Symbols: overview,
+        documents.Holding: overview["symbols"][0],
+        documents.Limits: overview["limits"],
+        documents.Health: orjson.loads(documents.write_health(0, settings.max_symbols)),
+        documents.Problem: orjson.loads(UNKNOWN_SYMBOL.body()),
+        documents.Place: orjson.loads(NOT_A_BATCH.body())["errors"][0],
     }
 
 
-def _count(description: str) -> Json:
-    return {"type": "integer", "minimum": 0, "description": description}
-
-
-def windows_example(settings: Settings) -> Json:
-    """All windows of the story: four prices are fewer than the shortest window has room for."""
-    window = {"count": 4, **{name: value for name, value in STATISTICS.items() if name != "last"}}
-    windows = {str(k): window for k in range(1, settings.max_k + 1)}
-    return {"symbol": "EURUSD", "count": 4, "last": STATISTICS["last"], "windows": windows}
-
-
-def symbols_example(settings: Settings) -> Json:
-    """The symbols of the story, and the limits."""
-    return {"symbols": [dict(_HOLDING)], "limits": _limits(settings)}
-
-
-_HOLDING: Final = {"symbol": "EURUSD", "count": 4, "last": STATISTICS["last"], "bytes": 8192}
-
-
-def _limits(settings: Settings) -> Json:
-    return {
-        "max_symbols": settings.max_symbols,
-        "max_k": settings.max_k,
-        "retention": settings.geometry.retention,
-        "max_batch": settings.max_batch,
-    }
-
-
-def _moments(price: Json) -> Json:
-    """What a window says of its prices, besides the last of them."""
-    return {
-        "min": {"allOf": [price], "description": "The smallest, to the bit."},
-        "max": {"allOf": [price], "description": "The largest, to the bit."},
-        "avg": {"allOf": [price], "description": "The mean."},
-        "var": {"type": "number", "minimum": 0, "description": "The population variance: divided by N, not N − 1."},
-    }
+BASIC: Final = {
+    "Symbol": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": NAME_BYTES,
+        "pattern": SYMBOL_PATTERN,
+        "format": SYMBOL_FORMAT,
+        "description": (
+            f"An instrument's name: any text of 1 to {NAME_BYTES} bytes in UTF-8 without control characters, "
+            "bidirectional controls, or white space at its ends. Compared byte for byte. "
+            f"(JSON Schema counts characters; the format `{SYMBOL_FORMAT}` stands for the limit in bytes.)"
+        ),
+        "examples": ["EURUSD", "BRK.B", "EUR/USD", "日経225"],
+    },
+    "Price": {
+        "type": "number",
+        "minimum": -MAX_PRICE,
+        "maximum": MAX_PRICE,
+        "description": f"Kept as the nearest float64. Within ±{MAX_PRICE:g}, so that no statistic can overflow.",
+        "examples": [1.25],
+    },
+}
+"""What all documents are made of."""
 
 
 def schemas(settings: Settings) -> Json:
     """All schemas by name, with the limits of these settings."""
-    price = ref("Price")
+    shown = examples(settings)
+    limits = shown[documents.Limits]
+    return BASIC | {document.__name__: _record(document, example, limits) for document, example in shown.items()}
+
+
+def _record(document: type, example: Json, limits: Json) -> Json:
+    """An object with exactly the fields of a TypedDict, in the order in which they are written."""
+    fields = get_type_hints(document, include_extras=True)
     return {
-        "Symbol": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": NAME_BYTES,
-            "pattern": SYMBOL_PATTERN,
-            "format": SYMBOL_FORMAT,
-            "description": (
-                f"An instrument's name: any text of 1 to {NAME_BYTES} bytes in UTF-8 without control characters, "
-                "bidirectional controls, or white space at its ends. Compared byte for byte. "
-                f"(JSON Schema counts characters; the format `{SYMBOL_FORMAT}` stands for the limit in bytes.)"
-            ),
-            "examples": ["EURUSD", "BRK.B", "EUR/USD", "日経225"],
-        },
-        "Price": {
-            "type": "number",
-            "minimum": -MAX_PRICE,
-            "maximum": MAX_PRICE,
-            "description": f"Kept as the nearest float64. Within ±{MAX_PRICE:g}, so that no statistic can overflow.",
-            "examples": [1.25],
-        },
-        "Batch": {
-            "type": "object",
-            "description": "Prices of one symbol, oldest first. Other members are ignored; none may be given twice.",
-            "properties": {
-                "symbol": ref("Symbol"),
-                "values": {
-                    "type": "array",
-                    "items": price,
-                    "minItems": 1,
-                    "maxItems": settings.max_batch,
-                    "description": "The prices, oldest first.",
-                },
-            },
-            "required": ["symbol", "values"],
-            "examples": [{"symbol": "EURUSD", "values": PRICES}],
-        },
-        "Receipt": _record(
-            "The batch is appended; whoever asks from now on sees it.",
-            {
-                "symbol": ref("Symbol"),
-                "added": {
-                    "type": "integer",
-                    "minimum": 1,
-                    "maximum": settings.max_batch,
-                    "description": "Prices in this batch.",
-                },
-                "count": _count("Prices ever appended to the symbol."),
-            },
-            {"symbol": "EURUSD", "added": 4, "count": 4},
-        ),
-        "Statistics": _record(
-            "One window: the last 10^k prices, or all there are if fewer.",
-            {
-                **_moments(price),
-                "last": {"allOf": [price], "description": "The newest, to the bit."},
-            },
-            STATISTICS,
-        ),
-        "AllStatistics": _record(
-            "All windows of a symbol at one moment.",
-            {
-                "symbol": ref("Symbol"),
-                "count": _count("Prices ever appended to the symbol."),
-                "last": {"allOf": [price], "description": "The newest price, which is the last of every window."},
-                "windows": {
-                    "type": "object",
-                    "description": "Each window under its k.",
-                    "properties": {str(k): ref("Window") for k in range(1, settings.max_k + 1)},
-                    "required": [str(k) for k in range(1, settings.max_k + 1)],
-                    "additionalProperties": False,
-                },
-            },
-            windows_example(settings),
-        ),
-        "Window": _record(
-            "One of all windows.",
-            {
-                "count": _count("Prices in this window: 10^k, or all there are if fewer."),
-                **_moments(price),
-            },
-            windows_example(settings)["windows"]["1"],
-        ),
-        "Symbols": _record(
-            "The symbols by name, and the limits of the service.",
-            {
-                "symbols": {
-                    "type": "array",
-                    "items": ref("Holding"),
-                    "minItems": 0,
-                    "maxItems": settings.max_symbols,
-                    "description": "Each is of one moment; they need not be of the same.",
-                },
-                "limits": ref("Limits"),
-            },
-            symbols_example(settings),
-        ),
-        "Holding": _record(
-            "What a symbol holds.",
-            {
-                "symbol": ref("Symbol"),
-                "count": _count("Prices ever appended to it."),
-                "last": {"allOf": [price], "description": "The newest of them."},
-                "bytes": _count("Memory that its prices and summaries lie on, in whole pages."),
-            },
-            _HOLDING,
-        ),
-        "Limits": _record(
-            "What there may be.",
-            {
-                name: {"const": value, "description": description}
-                for (name, value), description in zip(
-                    _limits(settings).items(),
-                    (
-                        "Symbols.",
-                        "The longest window is the last 10^max_k prices.",
-                        "Prices kept.",
-                        "Prices in a batch.",
-                    ),
-                    strict=True,
-                )
-            },
-            _limits(settings),
-        ),
-        "Health": _record(
-            "It serves.",
-            {
-                "status": {"const": "ok"},
-                "symbols": _count("Symbols that there are."),
-                "max_symbols": {"const": settings.max_symbols, "description": "Symbols that there may be."},
-            },
-            {"status": "ok", "symbols": 0, "max_symbols": settings.max_symbols},
-        ),
-        "Problem": _record(
-            "What is wrong with a request (RFC 9457). A refused request changes nothing.",
-            {
-                "type": {"const": "about:blank", "description": "The status says which kind of problem it is."},
-                "title": {"type": "string", "description": "The status in words."},
-                "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The status once more."},
-                "detail": {"type": "string", "description": "One sentence for a person."},
-                "errors": {
-                    "type": "array",
-                    "items": ref("Place"),
-                    "minItems": 1,
-                    "maxItems": 1,
-                    "description": "The place, where one can be named.",
-                },
-            },
-            {
-                "type": "about:blank",
-                "title": "Not Found",
-                "status": 404,
-                "detail": "No price of this symbol has been added.",
-            },
-            optional=frozenset({"errors"}),
-        ),
-        "Place": _record(
-            "Where in the body it is wrong.",
-            {
-                "pointer": {
-                    "type": "string",
-                    "pattern": "^#(?:/|$)",
-                    "description": "A JSON pointer as a URI fragment (RFC 6901).",
-                },
-                "detail": {"type": "string", "description": "What is wrong there."},
-            },
-            {"pointer": "#/values/17", "detail": "Every one of values must be a number."},
-        ),
+        "type": "object",
+        "description": document.__doc__,
+        "properties": {name: _value(fields[name], limits) for name in example | fields},
+        "required": [name for name, kind in fields.items() if get_origin(kind) is not NotRequired],
+        "additionalProperties": document is documents.Batch,  # all else is answered, and nothing but what is said
+        "examples": [example],
     }
+
+
+def _value(kind: object, limits: Json) -> Json:
+    """A value of this type, with what it is annotated with."""
+    if get_origin(kind) is NotRequired:
+        return _value(get_args(kind)[0], limits)
+    bare, *notes = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+    schema = _plain(bare, limits)
+    for note in notes:
+        match note:
+            case documents.Component(name):
+                schema = ref(name)
+            case documents.Schema():
+                schema |= {keyword: limits.get(str(value), value) for keyword, value in note.items()}
+            case str():
+                schema = ({"allOf": [schema]} if "$ref" in schema else schema) | {"description": note}
+    return schema
+
+
+def _plain(kind: Any, limits: Json) -> Json:  # noqa: ANN401 - a class, or what typing has for one
+    """A value of a type without annotations; a type that is none of JSON's is a component."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return {"const": inner[0]}
+    if origin is list:
+        return {"type": "array", "items": _value(inner[0], limits)}
+    if origin is dict:
+        ks = [str(k) for k in range(1, limits["max_k"] + 1)]
+        windows = dict.fromkeys(ks, _value(inner[1], limits))
+        return {"type": "object", "properties": windows, "required": ks, "additionalProperties": False}
+    return {"type": TYPES[kind]} if kind in TYPES else ref(kind.__name__)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.service.conftest import Api
+from tests.support.answers import receipt
 from tests.support.bodies import BAD_QUERIES, FINE, GOOD, NOT_A_BATCH, NOT_JSON, expected_document
 
 
@@ -52,9 +53,9 @@ def test_a_refused_batch_creates_no_symbol(api: Api) -> None:
 def test_what_is_fine_is_kept_exactly(api: Api, name: str) -> None:
     """Every legitimate spelling of a batch is accepted, and its prices are kept to the bit."""
     body, symbol, values = FINE[name]
-    receipt = api.post(body)
-    assert receipt.status_code == 200, receipt.text
-    assert receipt.json() == {"symbol": symbol, "added": len(values), "count": len(values)}
+    answer = api.post(body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == receipt(symbol, len(values), len(values))
     stats = api.get("/stats/", symbol=symbol, k="4").json()
     assert repr({name: stats[name] for name in ("min", "max", "last")}) == repr(expected_document(values))
 
@@ -104,7 +105,7 @@ def test_an_eleventh_symbol_is_409(api: Api) -> None:
     assert response.status_code == 409
     assert response.json()["status"] == 409
     assert api.state() == {"A": 1, "B": 1}
-    assert api.add("B", [2.0]).json() == {"symbol": "B", "added": 1, "count": 2}
+    assert api.add("B", [2.0]).json() == receipt("B", 1, 2)
 
 
 def test_an_unknown_symbol_is_404(api: Api) -> None:

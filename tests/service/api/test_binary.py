@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from service.api.batch import Batch, read_binary, read_json
 from service.api.problems import Problem
 from tests.service.conftest import Api
+from tests.support.answers import receipt
 from tests.support.bodies import GOOD, expected_document
 
 ODD_PRICES = [1.5, -0.0, 5e-324, 2.0**53 + 2, 1e100, -1e100, 0.1, math.pi]
@@ -58,7 +59,7 @@ def test_what_is_no_batch_is_refused_and_changes_nothing(api: Api, name: str) ->
     assert problem["status"] == status
     assert [error["pointer"] for error in problem.get("errors", [])] == ([] if pointer is None else [f"#{pointer}"])
     assert api.state() == {"A": 1}
-    assert api.add_binary(binary(8.0)).json() == {"symbol": "A", "added": 1, "count": 2}
+    assert api.add_binary(binary(8.0)).json() == receipt("A", 1, 2)
 
 
 def test_prices_are_kept_to_the_bit(api: Api) -> None:
@@ -75,8 +76,8 @@ def test_ten_thousand_prices_fit(api: Api) -> None:
     prices = [price / 7 for price in range(10_000)]
     symbol = "日経/225"
     assert api.add(symbol, [-1.0]).status_code == 200
-    receipt = api.add_binary(binary(*prices), f"symbol={quote(symbol, safe='')}&note=ignored")
-    assert receipt.json() == {"symbol": symbol, "added": 10_000, "count": 10_001}
+    answer = api.add_binary(binary(*prices), f"symbol={quote(symbol, safe='')}&note=ignored")
+    assert answer.json() == receipt(symbol, 10_000, 10_001)
     stats = api.get("/stats/", symbol=symbol, k="4").json()
     assert {name: stats[name] for name in ("min", "max", "last")} == expected_document(prices)
 

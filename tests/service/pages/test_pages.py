@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from service.pages import FOLDER
 from service.pages.dashboard import ASSETS
+from service.pages.files import FOLDER
 from tests.service.conftest import Api
 
 PATHS = ["/", *(f"/assets/{name}" for name in ASSETS)]
