@@ -1,4 +1,4 @@
-"""Takes the picture of the dashboard in the README: ``python -m tests.service.picture FILE``.
+"""Takes the picture of the dashboard in the README: ``python -m docs.picture FILE``.
 
 Ten symbols with some hundred thousands of prices each and new ones coming in, as the page shows them after half a
 minute. The four whose prices are in ``tests/data`` are real; the others are random walks.
