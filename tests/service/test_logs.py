@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import signal
-import socket
 import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from service.logs import OWN, QUIET_SECONDS, REQUESTS, TRACEBACK_LINES, JsonLine
 from service.settings import Settings
 from tests.service.http.test_http import BAD
 from tests.support.process import Forked, Process, forked, running, until
+from tests.support.sockets import Wire, last, post, request
 
 NASTY: Final = {
     "line end": "a\nb",
@@ -253,20 +253,8 @@ def assert_clean(lines: list[str], log_format: str) -> None:
             assert LINE.fullmatch(line[:-1]) or line.startswith(MARKED), line
 
 
-def exchange(port: int, request: bytes) -> None:
-    """Send a request and read to the end of the connection, or to a pause."""
-    with socket.create_connection(("127.0.0.1", port), timeout=0.05) as wire:
-        try:
-            wire.sendall(request)
-            wire.shutdown(socket.SHUT_WR)
-            while wire.recv(65536):
-                pass
-        except (TimeoutError, ConnectionError):
-            pass
-
-
-def get(target: bytes, headers: bytes = b"") -> bytes:
-    return b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + b"\r\n"
+def get(target: str | bytes, *headers: str | bytes) -> bytes:
+    return last(request("GET", target, *headers))
 
 
 QUIET_REQUESTS: Final = {
@@ -278,16 +266,13 @@ QUIET_REQUESTS: Final = {
         )
         for name, text in NASTY.items()
     },
-    **{
-        f"header of {name}": get(b"/health", b"X: " + text.encode(errors="replace") + b"\r\n")
-        for name, text in NASTY.items()
-    },
-    "long path": get(b"/" + b"x" * 7000),
-    "long header": get(b"/health", b"X: " + b"\x1b" * 7000 + b"\r\n"),
-    "body with a GET": get(b"/health", b"Content-Length: 5\r\n")[:-2] + b"\r\nhello",
-    "unfinished body": b"POST /add_batch HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{",
-    "terminal escapes as JSON": b"POST /add_batch HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n\x1b[2J!",
-    "websocket": get(b"/health", b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n"),
+    **{f"header of {name}": get("/health", b"X: " + text.encode(errors="replace")) for name, text in NASTY.items()},
+    "long path": get("/" + "x" * 7000),
+    "long header": get("/health", "X: " + "\x1b" * 7000),
+    "body with a GET": get("/health", "Content-Length: 5") + b"hello",
+    "unfinished body": request("POST", "/add_batch", "Content-Length: 500") + b"{",
+    "terminal escapes as JSON": post(b"\x1b[2J!"),
+    "websocket": get("/health", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"),
     "nothing": b"",
     "half a head": b"GET /stats?symbol=\x1b[31m",
 }
@@ -303,8 +288,9 @@ def test_requests_leave_nothing_in_the_log(log_format: str) -> None:
         assert_clean(service.log, log_format)
         growth = Growth(service)
         for _ in range(2):
-            for request in QUIET_REQUESTS.values():
-                exchange(service.port, request)
+            for sent in QUIET_REQUESTS.values():
+                with Wire(service.port) as wire:
+                    wire.exchange([sent])
         assert httpx.get(f"{service.url}/health/").status_code == 200
         assert growth.lines() == []
 
@@ -380,11 +366,11 @@ def test_refused_and_late_connections_are_counted_not_listed() -> None:
     with forked(settings) as service, ExitStack() as wires:
         growth = Growth(service)
         for number in range(45):
-            wire = wires.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30))
+            wire = wires.enter_context(Wire(service.port))
             if number < 5:
-                wire.sendall(b"GET /health HTTP/1.1\r\n")
+                wire.send(b"GET /health HTTP/1.1\r\n")
             else:
-                assert wire.recv(65536).startswith(b"HTTP/1.1 503 ")
+                assert wire.answer().status == 503
         until(lambda: total(growth.lines(), "late") > 0, 10)
         assert service.stop() == 0
         lines = growth.lines()
@@ -414,7 +400,7 @@ def kill_one_and_stop(service: Process | Forked) -> int:
     """Kill a worker, wait for its replacement, stop the service; returns the victim."""
     victim = service.workers()[0]
     os.kill(victim, signal.SIGKILL)
-    until(lambda: "is replaced by" in "".join(service.log), 10)
+    service.wait_for_log("is replaced by")
     assert service.stop() == 0
     return victim
 
@@ -424,7 +410,7 @@ def test_start_replacement_and_stop_in_text() -> None:
     with forked(Settings(workers=2, max_k=1)) as service:
         victim = kill_one_and_stop(service)
     assert_clean(service.log, "text")
-    log = "".join(service.log)
+    log = service.text
     assert f"(process {victim}) was killed by signal 9" in log
     assert log.index("listens on") < log.index("was killed") < log.index("is replaced") < log.index("stopping")
     assert service.log[-1].endswith(f" INFO {service.pid} stopped\n")

@@ -248,7 +248,7 @@ def test_when_memory_runs_out(shared_service: Forked, scarcity: mmap.mmap) -> No
         full = 20
         for client in clients.values():
             for name in ("half", "new"):
-                status, problem = client.add(name, [1.0])
+                status, problem = client.add(name, [1.0]).told
                 assert status == 507
                 assert (problem["title"], problem["status"]) == ("Insufficient Storage", 507)
                 assert "memory" in problem["detail"]
@@ -309,11 +309,13 @@ def test_preallocation() -> None:
     """With --preallocate every page is there at the start, and no batch needs another one."""
     settings = Settings(max_symbols=3, max_k=5)
     size = settings.layout.total_bytes
-    arguments = ("--max-symbols", "3", "--max-k", "5", "--workers", "2")
-    with running(*arguments) as process:
+    with running(max_symbols=3, max_k=5, workers=2) as process:
         assert mapped(process.pid, size) < size / 10
-    with running(*arguments, "--preallocate") as process, connected_to_each(process) as clients:
-        assert "touching memory" in "".join(process.log)
+    with (
+        running("--preallocate", max_symbols=3, max_k=5, workers=2) as process,
+        connected_to_each(process) as clients,
+    ):
+        assert "touching memory" in process.text
         assert mapped(process.pid, size) == size
         for client in clients.values():
             for symbol in ("A", "B", "C"):

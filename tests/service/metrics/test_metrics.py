@@ -4,19 +4,16 @@ import math
 import os
 import re
 import signal
-import socket
-import threading
 import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import httpx
 import pytest
-from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import VERSION
@@ -24,8 +21,10 @@ from service.metrics.counters import BOUNDS, MOST_ROUTES, STATUS_OFFSET, STATUSE
 from service.metrics.exposition import Exposition
 from service.settings import Settings
 from tests.service.conftest import Api
-from tests.support.load import CUT, Client, batch, connected_to_each
+from tests.support.load import CUT, Client, batch, connected_to_each, meanwhile, together
 from tests.support.process import ROOT, Forked, forked, until
+from tests.support.scrape import Labelled, Scrape
+from tests.support.sockets import Wire, last, request
 
 CONNECTIONS = 20
 REQUEST_SECONDS = 1.0
@@ -39,63 +38,6 @@ SETTINGS = Settings(
 SYMBOL_ROUTE = "/symbols/<symbol>"
 
 
-Labelled = Counter[tuple[str, ...]]
-"""Samples by what some of their labels say."""
-
-
-class Scrape:
-    """One answer of /metrics, as the official parser reads it."""
-
-    def __init__(self, text: str) -> None:
-        self.families: dict[str, Metric] = {}
-        self._samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
-        for family in text_string_to_metric_families(text):
-            assert family.name not in self.families, "a family is written in one piece"
-            self.families[family.name] = family
-            for sample in family.samples:
-                key = sample.name, frozenset(sample.labels.items())
-                assert key not in self._samples, "a sample is written once"
-                self._samples[key] = sample.value
-
-    @classmethod
-    def of(cls, url: str) -> Self:
-        """Ask whichever worker a new connection meets."""
-        with Client(url) as client:
-            return cls.through(client)
-
-    @classmethod
-    def through(cls, client: Client) -> Self:
-        """Ask the worker that a client is connected to."""
-        client._connection.request("GET", "/metrics/")
-        response = client._connection.getresponse()
-        text = response.read().decode()
-        assert response.status == 200, text
-        return cls(text)
-
-    def __getitem__(self, name: str) -> float:
-        """A sample without labels."""
-        return self._samples[name, frozenset()]
-
-    def total(self, name: str, **labels: str) -> float:
-        """The sum of the samples that have these labels."""
-        return sum(
-            value for (one, named), value in self._samples.items() if one == name and named >= frozenset(labels.items())
-        )
-
-    def by(self, name: str, *labels: str) -> Labelled:
-        """Samples by what some of their labels say."""
-        found: Labelled = Counter()
-        for (one, named), value in self._samples.items():
-            if one == name:
-                texts = dict(named)
-                found[tuple(texts[label] for label in labels)] += int(value)
-        return found
-
-    def answers(self) -> Labelled:
-        """Answers by route and status."""
-        return self.by("tenfold_http_requests_total", "route", "status")
-
-
 SCRAPED: Labelled = Counter({("/metrics", "200"): 1})
 """What a scrape adds for the next one to see; it does not see itself."""
 
@@ -105,7 +47,7 @@ def service() -> Iterator[Forked]:
     with forked(SETTINGS) as process:
         yield process
         assert process.stop() == 0
-        assert "Traceback" not in "".join(process.log)
+        process.assert_no_defect()
 
 
 class Ask(NamedTuple):
@@ -116,11 +58,8 @@ class Ask(NamedTuple):
     status: int
 
 
-def ask(method: str, path: str, route: str, status: int, body: bytes = b"", *headers: str) -> Ask:
-    head = [f"{method} {path} HTTP/1.1", "host: test", "connection: close", *headers]
-    if body:
-        head.append(f"content-length: {len(body)}")
-    return Ask("\r\n".join([*head, "", ""]).encode() + body, route, status)
+def ask(method: str, path: str, route: str, status: int, body: bytes | None = None, *headers: str) -> Ask:
+    return Ask(last(request(method, path, *headers, body=body)), route, status)
 
 
 ASKED = [
@@ -129,8 +68,8 @@ ASKED = [
     ask("POST", "/add_batch", "/add_batch", 400, b"{"),
     ask("POST", "/add_batch", "/add_batch", 422, b"{}"),
     ask("POST", "/add_batch", "/add_batch", 415, b"{}", "content-type: text/plain"),
-    ask("POST", "/add_batch", "/add_batch", 413, b"", "content-length: 200000"),
-    ask("POST", "/add_batch", "/add_batch", 408, b"", "content-length: 10"),
+    ask("POST", "/add_batch", "/add_batch", 413, None, "content-length: 200000"),
+    ask("POST", "/add_batch", "/add_batch", 408, None, "content-length: 10"),
     ask("GET", "/stats/?symbol=A&k=1", "/stats", 200),
     ask("HEAD", "/stats?symbol=A&k=1", "/stats", 200),
     ask("GET", "/stats/?symbol=A&k=0", "/stats", 400),
@@ -147,38 +86,24 @@ ASKED = [
 ]
 
 
-def statuses_of(service: Forked, asked: Ask, into: list[bytes]) -> None:
-    """Send a request and note the status of its answer."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-        connection.sendall(asked.request)
-        received = b""
-        try:
-            while data := connection.recv(65536):
-                received += data
-        except ConnectionResetError:  # part of the request was not read
-            pass
-        into.append(received.split(b" ", 2)[1])
+def status_of(service: Forked, asked: Ask) -> int:
+    """Send a request and read the status of its answer."""
+    with Wire(service.port) as wire:
+        status = wire.ask(asked.request).status
+        wire.rest()
+    return status
 
 
 def test_every_answer_is_counted_once(service: Forked) -> None:
     """Whichever worker gave them, all answers are there, by the right route and status, and nothing else is."""
     rounds = 5
     before = Scrape.of(service.url).answers()
-    received: list[list[bytes]] = [[] for _ in ASKED * rounds]
-    threads = [
-        threading.Thread(target=statuses_of, args=(service, one, into))
-        for one, into in zip(ASKED * rounds, received, strict=True)
-        if one.status == 408
-    ]
-    for thread in threads:  # these take their time
-        thread.start()
-    for one, into in zip(ASKED * rounds, received, strict=True):
-        if one.status != 408:
-            statuses_of(service, one, into)
-    for thread in threads:
-        thread.join(20)
+    late = [partial(status_of, service, one) for one in ASKED * rounds if one.status == 408]
+    others = [one for one in ASKED * rounds if one.status != 408]
+    *found, received = together(*late, lambda: [status_of(service, one) for one in others])
     expected: Labelled = Counter((one.route, str(one.status)) for one in ASKED * rounds)
-    assert received == [[str(one.status).encode()] for one in ASKED * rounds]
+    assert found == [408] * len(late)
+    assert received == [one.status for one in others]
     assert Scrape.of(service.url).answers() - before == expected + SCRAPED
 
 
@@ -198,7 +123,7 @@ def test_histograms_agree_with_the_counts(service: Forked) -> None:
     """A histogram's buckets grow up to +Inf, which is its count, which is the sum of the answers of its class."""
     for one in ASKED:
         if one.status != 408:
-            statuses_of(service, one, [])
+            status_of(service, one)
     scrape = Scrape.of(service.url)
     samples = scrape.families["tenfold_http_request_seconds"].samples
     buckets: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -228,14 +153,13 @@ def test_a_slow_client_is_not_in_the_latency(service: Forked) -> None:
     """What is timed lies between a client's sending of its last bytes and its answer, however slow it was before."""
     body = batch("A", [1.0])
     before = Scrape.of(service.url)
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-        connection.sendall(b"POST /add_batch HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n\r\n" % len(body))
+    with Wire(service.port) as wire:
+        wire.send(request("POST", "/add_batch", f"Content-Length: {len(body)}"))
         time.sleep(0.5)
-        connection.sendall(body[:-1])
+        wire.send(body[:-1])
         time.sleep(0.2)
         sent = time.monotonic()
-        connection.sendall(body[-1:])
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert wire.ask(body[-1:]).status == 200
         took = time.monotonic() - sent
     after = Scrape.of(service.url)
     name, labels = "tenfold_http_request_seconds_sum", {"route": "/add_batch", "class": "2xx"}
@@ -274,34 +198,26 @@ def test_no_answer_is_lost_with_its_worker() -> None:
 
     A request that was cut off may have been counted, as the kill may have come after the counting.
     """
-    stop = threading.Event()
     answered, cut = [0] * 4, [0] * 4
+    kills = 3
 
-    def load(number: int, url: str) -> None:
-        with Client(url) as client:
-            while not stop.is_set():
-                try:
-                    assert client.stats("A", 1).status == 200
-                    answered[number] += 1
-                except CUT:
-                    cut[number] += 1
+    def load(number: int, client: Client) -> None:
+        try:
+            assert client.stats("A", 1).status == 200
+            answered[number] += 1
+        except CUT:
+            cut[number] += 1
 
     with forked(SETTINGS) as service:
         with Client(service.url) as client:
             client.add("A", [1.0])
-        threads = [threading.Thread(target=load, args=(number, service.url)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        kills = 3
-        for kill in range(1, kills + 1):
-            least = sum(answered) + 100
-            until(partial(lambda least: sum(answered) > least, least), 20)
-            os.kill(service.workers()[0], signal.SIGKILL)
-            until(partial(restarted, service.url, kill), SOON)
-            assert Scrape.of(service.url).answers()["/stats", "200"] > least
-        stop.set()
-        for thread in threads:
-            thread.join(20)
+        with meanwhile(service.url, *(partial(load, number) for number in range(4))):
+            for kill in range(1, kills + 1):
+                least = sum(answered) + 100
+                until(partial(lambda least: sum(answered) > least, least), 20)
+                os.kill(service.workers()[0], signal.SIGKILL)
+                until(partial(restarted, service.url, kill), SOON)
+                assert Scrape.of(service.url).answers()["/stats", "200"] > least
         after = Scrape.of(service.url)
         counted = after.answers()["/stats", "200"]
         assert sum(cut) > 0, "the kills were to hit somebody"
@@ -314,16 +230,15 @@ def test_connections_are_counted(service: Forked) -> None:
     """Refused connections are counted, and not as requests; no connection is told to be open once all have left."""
     before = Scrape.of(service.url)
     served = refused = 0
-    with ExitStack() as stack:
+    with ExitStack() as wires:
         for _ in range(4 * CONNECTIONS):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=10))
+            wire = wires.enter_context(Wire(service.port))
             try:
-                connection.sendall(b"GET /health HTTP/1.1\r\nhost: test\r\n\r\n")
-                status = connection.recv(65536).split(b" ", 2)[1]
+                status = wire.ask(request("GET", "/health")).status
             except ConnectionError:  # closed before the request was there
-                status = b"503"
-            served += status == b"200"
-            refused += status == b"503"
+                status = 503
+            served += status == 200
+            refused += status == 503
     assert served + refused == 4 * CONNECTIONS
     assert 0 < served <= 2 * CONNECTIONS
     after: Scrape | None = None
@@ -341,16 +256,12 @@ def test_connections_are_counted(service: Forked) -> None:
 def test_timed_out_connections_are_counted() -> None:
     """Who asks nothing, does not finish asking, or does not take its answers is closed and counted, each for itself."""
     settings = Settings(workers=1, max_k=1, request_seconds=1.5, idle_seconds=0.5)
-    with forked(settings) as service, ExitStack() as stack:
-        idle, asking, deaf = (stack.enter_context(socket.socket()) for _ in range(3))
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        for connection in (idle, asking, deaf):
-            connection.settimeout(10)
-            connection.connect(("127.0.0.1", service.port))
-        asking.sendall(b"GET /hea")
-        deaf.sendall(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n" * 2000)  # more answers than any buffer holds
-        assert asking.recv(65536).startswith(b"HTTP/1.1 408 ")
-        assert idle.recv(65536) == b""
+    with forked(settings) as service, ExitStack() as wires:
+        idle, asking, deaf = (wires.enter_context(Wire(service.port, receive_buffer=4096)) for _ in range(3))
+        asking.send(b"GET /hea")
+        deaf.send(request("GET", "/metrics") * 2000)  # more answers than any buffer holds
+        assert asking.answer().status == 408
+        assert idle.ends()
         until(lambda: Scrape.of(service.url).total("tenfold_connections_timed_out_total") == 3, SOON)
         scrape = Scrape.of(service.url)
     reasons = scrape.by("tenfold_connections_timed_out_total", "reason")
