@@ -94,7 +94,7 @@ class Client:
     def health(self) -> Answer:
         return self.request("GET", "/health/")
 
-    def fill(self, symbol: str, prices: Sequence[float]) -> None:
+    def fill(self, symbol: str, prices: Sequence[float] | npt.NDArray[np.float64]) -> None:
         """Add any number of prices, in as many batches as that takes."""
         for begin in range(0, len(prices), MAX_BATCH):
             assert self.add(symbol, prices[begin : begin + MAX_BATCH]).status == 200
