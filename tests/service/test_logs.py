@@ -306,7 +306,7 @@ def failing_callback(*_: object) -> NoReturn:
 
 
 @FORMATS
-def test_our_own_defects_are_bounded_in_the_log(monkeypatch: pytest.MonkeyPatch, log_format: str) -> None:
+def test_our_own_defects_are_500_and_bounded_in_the_log(monkeypatch: pytest.MonkeyPatch, log_format: str) -> None:
     """A handler and a callback that fail at every request: a line and a traceback each, now and then another line."""
     monkeypatch.setattr("service.api.routes.stats.write_statistics", failing_handler)
     monkeypatch.setattr("service.api.compactor.Compactor._roll_up_next", failing_callback)
@@ -360,7 +360,7 @@ def total(lines: list[str], name: str) -> int:
     return sum(json.loads(line).get(name, 0) for line in lines)
 
 
-def test_refused_and_late_connections_are_counted_not_listed() -> None:
+def test_connections_refused_with_503_or_past_their_deadline_are_counted_not_listed() -> None:
     """However many connections are refused or closed at a deadline, there is a line now and then, with their number."""
     settings = Settings(workers=1, max_k=1, max_connections=5, request_seconds=0.3, stop_seconds=1, log_format="json")
     with forked(settings) as service, ExitStack() as wires:
@@ -381,7 +381,7 @@ def test_refused_and_late_connections_are_counted_not_listed() -> None:
     assert len([line for line in lines if "late" in line]) <= 3
 
 
-def test_batches_refused_for_memory_are_a_line_now_and_then() -> None:
+def test_batches_that_are_507_are_a_line_now_and_then() -> None:
     """A producer that goes on while memory is at its reserve does not fill the disk, too."""
     with forked(Settings(workers=1, max_k=1, memory_reserve=1 << 40)) as service:
         growth = Growth(service)
@@ -405,7 +405,7 @@ def kill_one_and_stop(service: Process | Forked) -> int:
     return victim
 
 
-def test_start_replacement_and_stop_in_text() -> None:
+def test_start_sigkill_replacement_and_sigterm_in_text() -> None:
     """What happens to the processes is in the log: where it listens, which worker died of what, the end."""
     with forked(Settings(workers=2, max_k=1)) as service:
         victim = kill_one_and_stop(service)
@@ -416,7 +416,7 @@ def test_start_replacement_and_stop_in_text() -> None:
     assert service.log[-1].endswith(f" INFO {service.pid} stopped\n")
 
 
-def test_start_replacement_and_stop_in_json() -> None:
+def test_start_sigkill_replacement_and_sigterm_in_json() -> None:
     """The same in JSON, with numbers under keys, from the command with the option in the environment."""
     with running("--workers", "2", "--max-k", "1", "--preallocate", env={"TENFOLD_LOG_FORMAT": "json"}) as process:
         victim = kill_one_and_stop(process)

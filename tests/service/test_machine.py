@@ -235,7 +235,7 @@ def shared_service(scarcity: mmap.mmap) -> Iterator[Forked]:
         yield service
 
 
-def test_when_memory_runs_out(shared_service: Forked, scarcity: mmap.mmap) -> None:
+def test_when_memory_runs_out_it_is_507(shared_service: Forked, scarcity: mmap.mmap) -> None:
     """A batch that needs new memory gets 507 and changes nothing; reads, full rings and deletions go on."""
     with connected_to_each(shared_service) as clients:
         any_client, *_ = clients.values()
@@ -266,7 +266,7 @@ def test_when_memory_runs_out(shared_service: Forked, scarcity: mmap.mmap) -> No
         assert any_client.stats("goes", 1).status == 404
 
 
-def test_a_reserve_that_the_machine_does_not_have() -> None:
+def test_a_reserve_that_the_machine_does_not_have_is_507() -> None:
     """With more in reserve than there is, tenfold warns of it at the start, serves, and takes no price."""
     with running("--memory-reserve", str(MORE_THAN_ANY_MACHINE_HAS), "--max-k", "2") as process:
         assert any(" WARNING " in line and "full retention takes" in line and "--max-k" in line for line in process.log)

@@ -66,7 +66,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", GOOD_FILES)
-def test_a_good_file_is_read(tmp_path: Path, name: str) -> None:
+def test_a_good_token_file_is_read(tmp_path: Path, name: str) -> None:
     """Tokens come out in their order, with what they allow; comments and white space do not matter."""
     content, tokens = GOOD_FILES[name]
     (tmp_path / "tokens").write_bytes(content)
@@ -74,7 +74,7 @@ def test_a_good_file_is_read(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_bad_file_is_refused_without_telling_what_is_in_it(tmp_path: Path, name: str) -> None:
+def test_a_bad_token_file_is_refused_without_telling_what_is_in_it(tmp_path: Path, name: str) -> None:
     """The reason is one line with the number of the bad one, and never repeats a token."""
     content, reason = BAD_FILES[name]
     (tmp_path / "tokens").write_bytes(content)
@@ -87,7 +87,7 @@ def test_a_bad_file_is_refused_without_telling_what_is_in_it(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("path", ["nothing", ".", "nul\x00"])
-def test_an_unreadable_file_is_refused(tmp_path: Path, path: str) -> None:
+def test_an_unreadable_token_file_is_refused(tmp_path: Path, path: str) -> None:
     """A file that is missing, a folder, or no path at all is named in the reason."""
     with pytest.raises(TokenFileError, match="cannot read the token file"):
         read_tokens(f"{tmp_path}/{path}")
@@ -116,7 +116,7 @@ AUTHORIZATIONS: dict[str, tuple[list[str], Scope | None]] = {
 
 
 @pytest.mark.parametrize("name", AUTHORIZATIONS)
-def test_what_a_header_allows(name: str) -> None:
+def test_what_a_token_in_a_header_allows(name: str) -> None:
     """A known token allows what its line says, writers read as well, and nothing else is ever let past or raises."""
     guard = Guard([Token(READER.encode(), Scope.READ), Token(WRITER.encode(), Scope.WRITE)])
     values, scope = AUTHORIZATIONS[name]
@@ -190,7 +190,7 @@ def authorization(token: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("token", OPEN)
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_who_may_do_what(api: Api, method: str, path: str, token: str) -> None:
+def test_who_may_do_what_with_which_token_401_403(api: Api, method: str, path: str, token: str) -> None:
     """Each route serves whom it should and refuses all others with a challenge, a problem document and no effect."""
     path, _, query = path.partition("?")
     expected = ROUTES[method, f"{path}?{query}" if query else path][token]
@@ -212,7 +212,7 @@ def test_who_may_do_what(api: Api, method: str, path: str, token: str) -> None:
             assert (api.state() == before) == (method in {"GET", "HEAD"})
 
 
-def test_two_authorization_headers_are_refused(api: Api) -> None:
+def test_two_authorization_headers_are_400(api: Api) -> None:
     """Which of two tokens a proxy in front has looked at cannot be known, so neither counts."""
     headers = [("authorization", f"Bearer {WRITER}"), ("authorization", f"Bearer {WRITER}")]
     response = api.request("POST", "/add_batch", content=BATCH, headers=headers)
@@ -221,7 +221,7 @@ def test_two_authorization_headers_are_refused(api: Api) -> None:
     assert api.state() == {}
 
 
-def test_the_limit_of_a_body_holds_behind_the_check(api: Api, settings: Settings) -> None:
+def test_the_413_of_a_body_holds_behind_the_check_of_the_token(api: Api, settings: Settings) -> None:
     """A body beyond the limit is 413 also for whoever may write: the check does not lift what streaming lifts."""
     body = BATCH + b" " * settings.max_body
     assert api.request("POST", "/add_batch", content=body, headers=authorization("writer")).status_code == 413
@@ -268,7 +268,7 @@ def count(wire: Wire) -> int:
 
 
 @pytest.mark.parametrize(("token", "status"), [(None, 401), ("x" * 20, 401), (READER, 403)])
-def test_a_body_is_not_waited_for_where_it_may_not_be_sent(service: Process, token: str | None, status: int) -> None:
+def test_a_body_is_not_waited_for_where_it_is_401_or_403(service: Process, token: str | None, status: int) -> None:
     """The refusal comes before the body was sent; the body is not appended; the next request is served properly."""
     body = BATCH.ljust(1_000_000)
     with Wire(service.port) as wire:
@@ -280,7 +280,7 @@ def test_a_body_is_not_waited_for_where_it_may_not_be_sent(service: Process, tok
 
 
 @pytest.mark.parametrize(("token", "status"), [(None, 401), (READER, 403)])
-def test_a_refused_chunked_body_is_skipped(service: Process, token: str | None, status: int) -> None:
+def test_a_chunked_body_that_is_401_or_403_is_skipped(service: Process, token: str | None, status: int) -> None:
     """A body in chunks that may not be sent is skipped to its end, and what follows is the next request."""
     with Wire(service.port) as wire:
         before = count(wire)
@@ -289,12 +289,12 @@ def test_a_refused_chunked_body_is_skipped(service: Process, token: str | None, 
         assert count(wire) == before + 1
 
 
-def test_an_endless_body_is_not_skipped_for_ever(service: Process) -> None:
+def test_an_endless_body_that_is_401_is_not_skipped_for_ever(service: Process) -> None:
     """A refused body beyond the limit ends the connection instead of being read."""
     assert ask_once(service.port, head(None, "Content-Length: 100000000")).status == 401
 
 
-def test_bytes_that_are_no_text_are_no_token(service: Process) -> None:
+def test_bytes_that_are_no_text_are_no_token_401(service: Process) -> None:
     """A header of arbitrary bytes is refused like any other unknown token."""
     with Wire(service.port) as wire:
         for secret in (b"\xff\xfe\x80" * 10, "日本".encode() * 10, b"'\"<>;" * 10):
@@ -302,7 +302,7 @@ def test_bytes_that_are_no_text_are_no_token(service: Process) -> None:
             assert wire.ask(asked).status == 401
 
 
-def test_health_is_public(service: Process) -> None:
+def test_health_is_public_without_a_token(service: Process) -> None:
     """Health needs no token: it says nothing about prices."""
     assert httpx.get(f"{service.url}/health").status_code == 200
 

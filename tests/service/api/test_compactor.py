@@ -84,7 +84,7 @@ async def test_it_wakes_again_after_it_was_done(symbols: Symbols) -> None:
         assert symbols.series("A").tail == 0
 
 
-async def test_drain_rolls_up_all_that_is_due(symbols: Symbols) -> None:
+async def test_drain_rolls_up_all_that_is_due_at_a_stop(symbols: Symbols) -> None:
     """A stop leaves no roll-up undone."""
     compactor = Compactor(symbols, SharedMetrics(1).of_worker(0))
     for name in NAMES:

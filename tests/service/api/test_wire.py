@@ -44,7 +44,7 @@ def test_prices_outlive_the_next_parse() -> None:
 
 
 @pytest.mark.parametrize("depth", [900, 980, 1000, 1010, 1020, 1030])
-def test_nesting_that_not_every_parser_follows_is_no_defect(depth: int) -> None:
+def test_nesting_that_not_every_parser_follows_is_200_or_400(depth: int) -> None:
     """Where one parser gives up on nesting and another does not, depending on the Python, the answer is one of two."""
     answer = read_json(b'{"symbol":"A","values":[1],"x":' + b"[" * depth + b"]" * depth + b"}", "", MAX_BATCH)
     if isinstance(answer, Batch):

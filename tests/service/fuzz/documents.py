@@ -98,7 +98,11 @@ def dressed(draw: st.DrawFn) -> bytes:
     return f"{draw(space)}{{{text}{draw(space)}}}{draw(space)}".encode("utf-8", "surrogatepass")
 
 
-KNOWN: Final[list[bytes]] = [*NOT_JSON.values(), *(body for body, *_ in [*NOT_A_BATCH.values(), *FINE.values()])]
+KNOWN: Final = [
+    *NOT_JSON.values(),
+    *(body for body, _ in NOT_A_BATCH.values()),
+    *(body for body, _, _ in FINE.values()),
+]
 
 SHORT: Final = st.sampled_from([body for body in KNOWN if len(body) < MAX_BODY])
 

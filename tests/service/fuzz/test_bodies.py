@@ -15,7 +15,9 @@ from tests.support.sockets import Wire
 
 @bounded(250)
 @given(body=BODIES, cuts=CUTS, chunked=st.booleans())
-def test_any_body_gets_what_it_deserves(service: Forked, body: bytes, cuts: list[int], chunked: bool) -> None:
+def test_any_body_gets_what_it_deserves_chunked_or_with_content_length(
+    service: Forked, body: bytes, cuts: list[int], chunked: bool
+) -> None:
     """Whatever the body: the status that the rules ask for, the prices or nothing appended, the next request served."""
     done["examples"] += 1
     parts = cut(body, cuts)

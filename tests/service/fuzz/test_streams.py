@@ -14,7 +14,9 @@ from tests.support.sockets import Wire
 
 @bounded(250)
 @given(stream=STREAMS, cuts=CUTS)
-def test_any_stream_of_bytes_is_answered(service: Forked, stream: bytes, cuts: list[int]) -> None:
+def test_any_stream_of_bytes_is_answered_pipelining_and_smuggling(
+    service: Forked, stream: bytes, cuts: list[int]
+) -> None:
     """Whatever the bytes: well-formed answers, none of them a 5xx, an end, and no request that h11 would not see."""
     done["examples"] += 1
     stream += LAST

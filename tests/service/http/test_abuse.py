@@ -91,7 +91,7 @@ def growth(service: Process, before: list[Footprint]) -> int:
 
 
 @pytest.mark.parametrize("name", CROWDS)
-def test_memory_is_bounded_and_given_back(service: Process, name: str) -> None:
+def test_memory_is_bounded_and_given_back_slow_loris_and_pipelining(service: Process, name: str) -> None:
     """However many clients hold on to what they can, a worker stays within its bound and serves; then all is free."""
     before = footprints(service)
     most = 0
@@ -120,7 +120,7 @@ def test_memory_is_bounded_and_given_back(service: Process, name: str) -> None:
     log.info("%s: grew by %d MiB, %d after; %d files; %d served", name, most >> 20, after >> 20, held, len(served))
 
 
-def test_an_idle_connection_does_not_hold_its_last_body(service: Process) -> None:
+def test_an_idle_keep_alive_connection_does_not_hold_its_last_body(service: Process) -> None:
     """Clients that each sent a body of 1 MiB and keep their connections cost next to nothing until they send again."""
     before = footprints(service)
     with ExitStack() as clients:

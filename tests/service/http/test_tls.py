@@ -68,7 +68,7 @@ def context(certificate: Certificate) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certificate.ca)
 
 
-def test_a_batch_and_its_statistics_over_https(service: Process, context: ssl.SSLContext) -> None:
+def test_a_batch_and_its_statistics_over_tls(service: Process, context: ssl.SSLContext) -> None:
     """A client that trusts the authority adds a large batch and asks for its statistics, over one connection."""
     values = [number / 7 for number in range(10_000)]
     with httpx.Client(base_url=service.url, verify=context) as client:
@@ -80,13 +80,15 @@ def test_a_batch_and_its_statistics_over_https(service: Process, context: ssl.SS
         assert client.get("/health/").json()["symbols"] == before + 1
 
 
-def test_a_client_that_does_not_trust_the_authority_does_not_connect(service: Process) -> None:
+def test_a_client_that_does_not_trust_the_authority_does_not_connect_over_tls(service: Process) -> None:
     """The certificate is the one that was given: nobody who does not know its authority accepts it."""
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         httpx.get(service.url)
 
 
-def test_old_protocols_are_not_spoken(service: Process, context: ssl.SSLContext, certificate: Certificate) -> None:
+def test_old_protocols_of_tls_are_not_spoken(
+    service: Process, context: ssl.SSLContext, certificate: Certificate
+) -> None:
     """TLS 1.2 and 1.3 are served, and 1.1 is not."""
     with Wire(service.port, tls=context) as wire:
         assert wire.tls_version == "TLSv1.3"
@@ -98,7 +100,7 @@ def test_old_protocols_are_not_spoken(service: Process, context: ssl.SSLContext,
     assert own.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def test_every_connection_is_served_from_its_first_byte(service: Process, context: ssl.SSLContext) -> None:
+def test_every_tls_connection_is_served_from_its_first_byte(service: Process, context: ssl.SSLContext) -> None:
     """However soon a client's first bytes follow its connection, none is lost between acceptance and handshake."""
     for _ in range(30):
         assert ask_once(service.port, last(HEALTH), tls=context).status == 200
@@ -109,7 +111,7 @@ def test_every_connection_is_served_from_its_first_byte(service: Process, contex
     [HEALTH, b"GARBAGE\r\n" * 5, b"\x16\x03\x01\x00\x05hello", bytes(40)],
     ids=["plain HTTP", "garbage", "broken hello", "zeros"],
 )
-def test_what_is_no_handshake_is_closed_at_once(service: Process, context: ssl.SSLContext, data: bytes) -> None:
+def test_what_is_no_tls_handshake_is_closed_at_once(service: Process, context: ssl.SSLContext, data: bytes) -> None:
     """Plain HTTP and garbage are not waited for until the deadline, and not logged; the fixture sees to the latter."""
     quickest = LATEST
     for _ in range(3):  # on a busy machine one may be slow
@@ -123,7 +125,7 @@ def test_what_is_no_handshake_is_closed_at_once(service: Process, context: ssl.S
 
 
 @pytest.mark.parametrize("dribble", [False, True], ids=["silent", "a byte at a time"])
-def test_a_handshake_that_never_ends_is_cut_off(service: Process, dribble: bool) -> None:
+def test_a_tls_handshake_that_never_ends_is_cut_off_at_its_deadline(service: Process, dribble: bool) -> None:
     """A client that connects and does not get on with its handshake is closed at the deadline of a request."""
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".ljust(256, b"\0")  # of 512 bytes: the rest never comes
     began = time.monotonic()
@@ -135,7 +137,7 @@ def test_a_handshake_that_never_ends_is_cut_off(service: Process, dribble: bool)
     assert REQUEST_SECONDS * 0.9 <= time.monotonic() - began < LATEST
 
 
-def test_unfinished_handshakes_do_not_pile_up(service: Process, context: ssl.SSLContext) -> None:
+def test_unfinished_tls_handshakes_do_not_pile_up(service: Process, context: ssl.SSLContext) -> None:
     """As many handshakes may be under way as connections may be; more are closed at once. Those in place are served."""
     until(lambda: service.connections() <= 1, LATEST)  # what earlier tests left
     with ExitStack() as wires:
@@ -153,7 +155,7 @@ def test_unfinished_handshakes_do_not_pile_up(service: Process, context: ssl.SSL
     assert httpx.get(f"{service.url}/health", verify=context).status_code == 200
 
 
-def test_the_cap_holds_over_tls(service: Process, context: ssl.SSLContext) -> None:
+def test_the_cap_of_connections_is_503_over_tls(service: Process, context: ssl.SSLContext) -> None:
     """One connection more than the cap gets 503 and is closed, though it never says goodbye; the others are served."""
     until(lambda: service.connections() == 0, LATEST)
     with ExitStack() as wires:
@@ -167,7 +169,7 @@ def test_the_cap_holds_over_tls(service: Process, context: ssl.SSLContext) -> No
         assert in_place[0].ask(HEALTH).status == 200
 
 
-def test_deadlines_hold_over_tls(service: Process, context: ssl.SSLContext) -> None:
+def test_deadlines_hold_over_tls_408_and_never_reading(service: Process, context: ssl.SSLContext) -> None:
     """A request that never ends gets 408, and a client that never reads is held back and cut off."""
     with Wire(service.port, tls=context) as slow, Wire(service.port, tls=context, receive_buffer=4096) as deaf:
         slow.send(HEALTH[:10])
@@ -175,7 +177,7 @@ def test_deadlines_hold_over_tls(service: Process, context: ssl.SSLContext) -> N
         assert slow.last_answer().status == 408
 
 
-def test_the_last_answers_are_not_cut_off(service: Process, context: ssl.SSLContext) -> None:
+def test_the_last_answers_are_not_cut_off_over_tls_pipelining(service: Process, context: ssl.SSLContext) -> None:
     """Whatever was answered before a connection closes arrives, also when the client takes it slowly."""
     requests = 1000
     with Wire(service.port, tls=context, receive_buffer=4096) as wire:
@@ -186,7 +188,9 @@ def test_the_last_answers_are_not_cut_off(service: Process, context: ssl.SSLCont
         assert wire.ends()
 
 
-def test_idle_clients_are_closed_and_a_stop_waits_for_nobody(certificate: Certificate, context: ssl.SSLContext) -> None:
+def test_idle_keep_alive_timeout_and_sigterm_over_tls_wait_for_nobody(
+    certificate: Certificate, context: ssl.SSLContext
+) -> None:
     """A silent client is closed when idle too long; at a stop neither it nor an unfinished handshake is waited for."""
     with running(*options(certificate), idle_seconds=1) as process, ExitStack() as wires:
         for silent in (True, False):
@@ -229,7 +233,7 @@ class Files:
         }
 
 
-def test_bad_certificates_are_refused(tmp_path: Path, certificate: Certificate, other: Certificate) -> None:
+def test_bad_tls_certificates_are_refused(tmp_path: Path, certificate: Certificate, other: Certificate) -> None:
     """Whatever is wrong with certificate or key is said in one line that names the file; no phrase is asked for."""
     for name, (cert, key, reason) in Files(tmp_path, certificate, other).pairs.items():
         with pytest.raises(CertificateError) as refused:
@@ -239,7 +243,7 @@ def test_bad_certificates_are_refused(tmp_path: Path, certificate: Certificate, 
         assert len(str(refused.value).splitlines()) == 1
 
 
-def test_a_bad_certificate_is_one_line_and_exit_code_2(certificate: Certificate, other: Certificate) -> None:
+def test_a_bad_tls_certificate_is_one_line_and_exit_code_2(certificate: Certificate, other: Certificate) -> None:
     """The real process ends before it forks anything, with one line."""
     done = command("--port", "0", *certificate._replace(key=other.key).options)
     assert done.returncode == 2
@@ -249,7 +253,7 @@ def test_a_bad_certificate_is_one_line_and_exit_code_2(certificate: Certificate,
 
 
 @pytest.mark.parametrize("half", [{"cert": "cert.pem"}, {"key": "key.pem"}])
-def test_half_of_a_pair_is_refused(half: dict[str, str]) -> None:
+def test_a_tls_certificate_without_its_key_is_refused(half: dict[str, str]) -> None:
     """A certificate without its key, or the other way around, does not end in serving plain HTTP."""
     with pytest.raises(click.UsageError, match="--cert and --key go together"):
         serve(Settings(port=0, **half))  # type: ignore[arg-type]
@@ -260,7 +264,7 @@ def warnings_at_start(*arguments: str) -> list[str]:
         return [line for line in process.log if " WARNING " in line]
 
 
-def test_an_open_door_is_warned_of(tmp_path: Path) -> None:
+def test_an_open_door_without_token_or_tls_is_warned_of(tmp_path: Path) -> None:
     """On an address that others reach, serving without tokens is one warning, and tokens in clear text another."""
     (line,) = warnings_at_start()
     assert "--token-file" in line
@@ -269,9 +273,7 @@ def test_an_open_door_is_warned_of(tmp_path: Path) -> None:
     assert "0123456789abcdef" not in line
 
 
-def test_a_guarded_and_encrypted_door_is_not_warned_of(
-    certificate: Certificate, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_door_with_token_and_tls_is_not_warned_of(certificate: Certificate, caplog: pytest.LogCaptureFixture) -> None:
     """With tokens and TLS there is nothing to warn of, wherever it listens."""
     tls = server_context(str(certificate.cert), str(certificate.key))
     warn_if_exposed(Entrance(Guard([]), tls), "0.0.0.0")  # noqa: S104 - the point

@@ -6,7 +6,7 @@ from itertools import pairwise
 from service.http.turns import Turns
 
 
-async def test_one_goes_on_in_a_turn_of_the_loop() -> None:
+async def test_one_goes_on_in_a_turn_of_the_loop_where_pipelining() -> None:
     """However many wait, whoever does not wait here is served between any two of them, and they keep their order."""
     turns, events = Turns(), []
 

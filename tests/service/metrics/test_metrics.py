@@ -94,7 +94,7 @@ def status_of(service: Forked, asked: Ask) -> int:
     return status
 
 
-def test_every_answer_is_counted_once(service: Forked) -> None:
+def test_every_answer_is_counted_once_in_the_metrics(service: Forked) -> None:
     """Whichever worker gave them, all answers are there, by the right route and status, and nothing else is."""
     rounds = 5
     before = Scrape.of(service.url).answers()
@@ -107,7 +107,7 @@ def test_every_answer_is_counted_once(service: Forked) -> None:
     assert Scrape.of(service.url).answers() - before == expected + SCRAPED
 
 
-def test_all_workers_tell_the_same(service: Forked) -> None:
+def test_all_workers_tell_the_same_metrics(service: Forked) -> None:
     """Whichever worker is asked, it tells of all of them."""
     with connected_to_each(service) as clients:
         assert len(clients) == 2
@@ -119,7 +119,7 @@ def test_all_workers_tell_the_same(service: Forked) -> None:
     assert set(told[0].by("tenfold_connections", "worker")) == {("0",), ("1",)}
 
 
-def test_histograms_agree_with_the_counts(service: Forked) -> None:
+def test_histograms_of_the_metrics_agree_with_the_counts(service: Forked) -> None:
     """A histogram's buckets grow up to +Inf, which is its count, which is the sum of the answers of its class."""
     for one in ASKED:
         if one.status != 408:
@@ -149,7 +149,7 @@ def test_histograms_agree_with_the_counts(service: Forked) -> None:
             assert seconds <= math.fsum(n * bound for n, bound in zip(each, BOUNDS, strict=False)) * (1 + 1e-9)
 
 
-def test_a_slow_client_is_not_in_the_latency(service: Forked) -> None:
+def test_a_slow_client_is_not_in_the_latency_metrics(service: Forked) -> None:
     """What is timed lies between a client's sending of its last bytes and its answer, however slow it was before."""
     body = batch("A", [1.0])
     before = Scrape.of(service.url)
@@ -166,7 +166,7 @@ def test_a_slow_client_is_not_in_the_latency(service: Forked) -> None:
     assert 0 < after.total(name, **labels) - before.total(name, **labels) < took
 
 
-def test_clients_cannot_make_labels(service: Forked) -> None:
+def test_clients_cannot_make_labels_of_metrics(service: Forked) -> None:
     """Paths, methods and symbols that a client thinks up leave no trace but a count."""
     with httpx.Client(base_url=service.url) as client:
         client.get("/unknown")
@@ -193,7 +193,7 @@ def restarted(url: str, times: int) -> bool:
     return False
 
 
-def test_no_answer_is_lost_with_its_worker() -> None:
+def test_no_answer_is_lost_from_the_metrics_with_a_worker_at_sigkill() -> None:
     """Through a kill -9 under load, every answer that was given stays counted, and none is invented.
 
     A request that was cut off may have been counted, as the kill may have come after the counting.
@@ -226,7 +226,7 @@ def test_no_answer_is_lost_with_its_worker() -> None:
         until(lambda: Scrape.of(service.url).total("tenfold_connections") == 1, SOON)  # the scrape's own
 
 
-def test_connections_are_counted(service: Forked) -> None:
+def test_connections_refused_with_503_are_counted_in_the_metrics(service: Forked) -> None:
     """Refused connections are counted, and not as requests; no connection is told to be open once all have left."""
     before = Scrape.of(service.url)
     served = refused = 0
@@ -253,7 +253,7 @@ def test_connections_are_counted(service: Forked) -> None:
     until(lambda: Scrape.of(service.url).total("tenfold_connections") == 1, SOON)  # the scrape's own
 
 
-def test_timed_out_connections_are_counted() -> None:
+def test_connections_past_a_timeout_or_deadline_are_counted_in_the_metrics() -> None:
     """Who asks nothing, does not finish asking, or does not take its answers is closed and counted, each for itself."""
     settings = Settings(workers=1, max_k=1, request_seconds=1.5, idle_seconds=0.5)
     with forked(settings) as service, ExitStack() as wires:
@@ -269,7 +269,7 @@ def test_timed_out_connections_are_counted() -> None:
     assert scrape.answers()["none", "408"] == 1
 
 
-def test_symbols_are_told_of_while_they_exist(service: Forked) -> None:
+def test_metrics_tell_of_symbols_while_they_exist(service: Forked) -> None:
     """Prices and batches of a symbol are those appended since it was created; at rest fewer than ten lag behind."""
     name = 'a"b\\n日本'
     with Client(service.url) as client:
@@ -298,7 +298,7 @@ def test_symbols_are_told_of_while_they_exist(service: Forked) -> None:
         assert Scrape.of(service.url).by("tenfold_prices_total", "symbol") == {(name,): 1}
 
 
-def test_what_is_constant(service: Forked) -> None:
+def test_what_is_constant_in_the_metrics(service: Forked) -> None:
     """The limits are those of the settings, the versions those that run, and the workers take memory of their own."""
     scrape = Scrape.of(service.url)
     assert scrape["tenfold_symbols_limit"] == SETTINGS.max_symbols
@@ -319,7 +319,7 @@ def test_what_is_constant(service: Forked) -> None:
     assert project["version"] == VERSION
 
 
-def test_the_text_is_as_prometheus_wants_it(api: Api) -> None:
+def test_the_text_of_the_metrics_is_as_prometheus_wants_it(api: Api) -> None:
     """Type and version are in the header; every family is described; names and kinds follow the conventions."""
     api.add("A", [1.0])
     response = api.get("/metrics")
@@ -336,7 +336,7 @@ def test_the_text_is_as_prometheus_wants_it(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
-def test_head(api: Api, path: str) -> None:
+def test_head_of_the_metrics(api: Api, path: str) -> None:
     """HEAD gives the headers of GET and no body."""
     head, get = api.request("HEAD", path), api.get(path)
     assert head.status_code == 200
@@ -345,7 +345,7 @@ def test_head(api: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\\", '"', "\n", "\\n", '\\"', "日経225", "a,b={c}", "", " ", '"} 1\n#'])
-def test_labels_come_back_as_they_were(text: str) -> None:
+def test_labels_of_metrics_come_back_as_they_were(text: str) -> None:
     """Whatever a label says, the official parser reads it as it was, and reads the sample after it, too."""
     out = Exposition()
     out.gauge("metric", "Of \\ and \n.", [({"label": text, "other": text}, 1.5), ({"label": "last", "other": ""}, 2)])
@@ -357,7 +357,7 @@ def test_labels_come_back_as_they_were(text: str) -> None:
     ]
 
 
-def test_every_worker_has_cells_of_its_own() -> None:
+def test_every_worker_has_cells_of_its_own_for_its_metrics() -> None:
     """Two workers, two routes or two statuses never share a cell, whatever status there may be."""
     metrics = SharedMetrics(3)
     counters = [metrics.of_worker(number) for number in range(3)]

@@ -10,7 +10,7 @@ from tests.support.process import command, running
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_and_stops_cleanly(number: signal.Signals) -> None:
+def test_it_serves_and_stops_cleanly_upon_sigterm_and_sigint(number: signal.Signals) -> None:
     """The real process serves a batch and its statistics over a socket, and a signal ends it with exit code 0."""
     with running() as process:
         with httpx.Client(base_url=process.url) as client:
@@ -42,7 +42,7 @@ def test_options_may_come_from_the_environment() -> None:
         assert client.get("/stats/", params={"symbol": "A", "k": 3}).status_code == 400
 
 
-def test_max_batch_is_the_limit_of_a_batch() -> None:
+def test_max_batch_is_the_limit_of_a_batch_422() -> None:
     """The largest batch is configurable, and one price more is refused."""
     with running(max_batch=20, max_k=1) as process, httpx.Client(base_url=process.url) as client:
         assert client.post("/add_batch/", json={"symbol": "A", "values": [1.0] * 20}).status_code == 200
@@ -81,7 +81,7 @@ def test_a_taken_port_is_one_line_and_exit_code_2() -> None:
     assert done.stderr == f"tenfold: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
 
 
-def test_the_port_is_free_at_once_after_a_stop() -> None:
+def test_the_port_is_free_at_once_after_a_stop_by_sigterm() -> None:
     """A new start works on the same port right after a stop, also while old connections linger."""
     with running() as first, httpx.Client(base_url=first.url) as client:
         client.get("/health/")

@@ -172,7 +172,7 @@ def outcome_of(seconds: float, *, kills: bool) -> Outcome:
     return outcome
 
 
-def test_a_storm_of_kills() -> None:
+def test_a_storm_of_sigkill() -> None:
     """However often workers are killed, no answer is wrong, no acknowledged batch lost, and no memory either."""
     calm = outcome_of(max(1.0, SECONDS / 4), kills=False)
     assert calm.found == []

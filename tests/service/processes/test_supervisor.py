@@ -64,7 +64,7 @@ def told_to_stop(service: Forked) -> None:
     until(lambda: not service.listens(), SERVING_SECONDS)
 
 
-def test_a_killed_worker_is_replaced(shared_service: Forked) -> None:
+def test_a_worker_is_replaced_after_sigkill(shared_service: Forked) -> None:
     """A killed worker is replaced and serving within two seconds, what it was told is kept, and the log says it all."""
     with Client(shared_service.url) as client:
         assert client.add("A", numbers(0, 0, 1000)).status == 200
@@ -80,7 +80,7 @@ def test_a_killed_worker_is_replaced(shared_service: Forked) -> None:
     shared_service.assert_no_defect()
 
 
-def test_all_workers_killed_at_once_are_replaced(shared_service: Forked) -> None:
+def test_all_workers_are_replaced_after_sigkill_at_once(shared_service: Forked) -> None:
     """The prices are the parent's to keep: they outlive all workers."""
     with Client(shared_service.url) as client:
         assert client.add("A", numbers(0, 0, 1000)).status == 200
@@ -114,7 +114,7 @@ def test_requests_to_a_dead_workers_socket_wait_for_its_replacement(shared_servi
         assert shared_service.symbols.count(f"S{symbol}") == sum(100 + number for number in range(symbol, 40, 10))
 
 
-def test_a_killed_parent_takes_its_workers_along() -> None:
+def test_a_parent_takes_its_workers_along_at_sigkill() -> None:
     """After a kill -9 of the parent no process is left, and a new start works at once on the same port."""
     with running(workers=3, max_k=3) as first:
         assert len(first.workers()) == 3
@@ -129,7 +129,7 @@ def test_a_killed_parent_takes_its_workers_along() -> None:
                 assert client.health().document["symbols"] == 0
 
 
-def test_nothing_is_left_behind() -> None:
+def test_nothing_is_left_behind_after_sigkill_and_sigterm() -> None:
     """After a stop there is no process, zombie or file of tenfold's, and while it runs there are only its workers."""
     files = set(Path("/dev/shm").iterdir())  # noqa: S108 - the place where shared memory with a name would be
     with running(workers=3, max_k=3) as process:
@@ -157,7 +157,7 @@ def stop_the_group(service: Forked) -> None:
 
 
 @pytest.mark.parametrize("stop", [stop_the_parent, stop_the_group])
-def test_what_was_sent_before_a_stop_is_answered(shared_service: Forked, stop: Kill) -> None:
+def test_what_was_sent_before_sigterm_is_answered(shared_service: Forked, stop: Kill) -> None:
     """A request that was sent whole before the signal is answered whole, even if nobody had read a byte of it."""
     wires = [Wire(shared_service.port) for _ in range(32)]
     for wire in wires:
@@ -184,7 +184,7 @@ def test_what_was_sent_before_a_stop_is_answered(shared_service: Forked, stop: K
 
 
 @pytest.mark.parametrize("stop", [stop_the_parent, stop_the_group])
-def test_a_request_that_is_half_sent_at_a_stop_is_answered(shared_service: Forked, stop: Kill) -> None:
+def test_a_request_that_is_half_sent_at_sigterm_is_answered(shared_service: Forked, stop: Kill) -> None:
     """A worker that has begun to read a request when it is told to stop, however often, waits for the rest of it."""
     with Wire(shared_service.port) as idle, Wire(shared_service.port) as wire:
         half = half_sent(shared_service, wire, "A", 10_000)
@@ -202,7 +202,7 @@ def test_a_request_that_is_half_sent_at_a_stop_is_answered(shared_service: Forke
     shared_service.assert_no_defect()
 
 
-def test_a_connection_that_falls_idle_does_not_hold_up_a_stop(shared_service: Forked) -> None:
+def test_a_keep_alive_connection_that_falls_idle_does_not_hold_up_sigterm(shared_service: Forked) -> None:
     """Once its last request is answered, a connection that its client keeps open is closed, and the stop is over."""
     with Wire(shared_service.port) as wire:
         half = half_sent(shared_service, wire, "A", 10_000)
@@ -212,7 +212,7 @@ def test_a_connection_that_falls_idle_does_not_hold_up_a_stop(shared_service: Fo
         assert shared_service.wait(shared_service.settings.stop_seconds / 2) == 0
 
 
-def test_a_stop_under_load(shared_service: Forked) -> None:
+def test_sigterm_under_load(shared_service: Forked) -> None:
     """Whoever sent a request before the signal gets its answer, whoever sent one later gets it whole or not at all."""
     counts = [0] * 8
     unanswered: dict[int, float] = {}
@@ -250,7 +250,7 @@ def test_a_stop_under_load(shared_service: Forked) -> None:
     shared_service.assert_no_defect()
 
 
-def test_a_second_signal_stops_at_once(shared_service: Forked) -> None:
+def test_a_second_sigterm_stops_at_once(shared_service: Forked) -> None:
     """Whoever cannot wait for requests in flight sends the signal again."""
     with Wire(shared_service.port) as wire:
         half_sent(shared_service, wire, "A", 1000)
@@ -264,7 +264,7 @@ def test_a_second_signal_stops_at_once(shared_service: Forked) -> None:
     assert "A" not in shared_service.symbols
 
 
-def test_a_client_that_never_finishes_does_not_hold_up_a_stop() -> None:
+def test_a_client_that_never_finishes_does_not_hold_up_sigterm_past_its_deadline() -> None:
     """A request that does not arrive whole within the time given to it is given up, and the exit code is 0."""
     with forked(Settings(workers=2, max_k=2, stop_seconds=0.5)) as service, Wire(service.port) as wire:
         half_sent(service, wire, "A", 1000)
@@ -274,7 +274,7 @@ def test_a_client_that_never_finishes_does_not_hold_up_a_stop() -> None:
         service.assert_no_defect()
 
 
-def test_a_worker_that_hangs_does_not_hold_up_a_stop() -> None:
+def test_a_worker_that_hangs_gets_sigkill_at_the_deadline_of_a_stop() -> None:
     """A worker that does not follow the signal is killed after its time, and the log says so."""
     with forked(Settings(workers=2, max_k=2, stop_seconds=0.1)) as service:
         os.kill(service.workers()[0], signal.SIGSTOP)
@@ -304,7 +304,7 @@ def test_workers_that_cannot_start_are_given_up(monkeypatch: pytest.MonkeyPatch)
         service.end()
 
 
-def test_deaths_between_good_starts_are_not_held_against_a_worker(shared_service: Forked) -> None:
+def test_sigkill_between_good_starts_is_not_held_against_a_worker(shared_service: Forked) -> None:
     """A worker may be killed any number of times after it has served; only failed starts in a row are counted."""
     for _ in range(7):
         seconds_until_replaced(shared_service, min(shared_service.workers()), SERVING_SECONDS)

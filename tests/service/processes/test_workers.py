@@ -115,7 +115,7 @@ def test_interleaved_symbols(shared_service: Forked) -> None:
         assert_all_windows(shared_service.symbols.series(name), history)
 
 
-def test_overlapping_requests_of_one_symbol(shared_service: Forked) -> None:
+def test_overlapping_requests_of_one_symbol_while_rings_wrap(shared_service: Forked) -> None:
     """However requests of one symbol overlap, every answer is exactly that of one moment between it and its request."""
     recording = Recording("A")
 
@@ -150,7 +150,7 @@ def test_workers_that_meet_a_new_symbol_at_once_share_one_slot(shared_service: F
             assert other.delete(name).status == 204
 
 
-def test_the_limit_holds_across_workers(shared_service: Forked) -> None:
+def test_the_limit_of_symbols_is_409_across_workers(shared_service: Forked) -> None:
     """Of thirty new symbols at once exactly ten are accepted; the others get 409 and stay unknown."""
 
     def first_batch(number: int) -> int:
@@ -169,7 +169,7 @@ def test_the_limit_holds_across_workers(shared_service: Forked) -> None:
                 assert answer.status == 404
 
 
-def test_a_worker_that_stands_still_for_a_while(shared_service: Forked) -> None:
+def test_a_worker_that_stands_still_after_sigstop(shared_service: Forked) -> None:
     """A worker that is stopped for two seconds under load answers late, but what it answers is right."""
     counts = [0] * 8
     bases = [1_000_000 * number for number in range(8)]
@@ -200,7 +200,7 @@ def test_a_worker_that_stands_still_for_a_while(shared_service: Forked) -> None:
         shared_service.symbols.series(f"S{number}").check()
 
 
-def test_a_deletion_gives_the_memory_back() -> None:
+def test_a_deletion_gives_the_memory_back_404() -> None:
     """What a symbol held belongs to the system again when its deletion is answered, whoever had touched it."""
     with forked(Settings(workers=2, max_k=7)) as service, connected_to_each(service) as clients:
         anyone, *_ = clients.values()
@@ -233,7 +233,7 @@ def test_a_deletion_gives_the_memory_back() -> None:
             assert_answer(client.stats("goes", 6), History([7.0, 9.0]).newest(10**6))
 
 
-def test_deletions_under_load(shared_service: Forked) -> None:
+def test_deletions_under_load_are_never_a_5xx(shared_service: Forked) -> None:
     """While a symbol is deleted again and again under its readers and its writer, no answer is wrong and none a 5xx."""
     recording = Recording("A")
     generator = random.Random(3)
