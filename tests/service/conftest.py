@@ -16,6 +16,7 @@ from aggregation import SharedMemory, Symbols
 from service.api.access import Guard
 from service.app import create_app
 from service.settings import Settings
+from tests.support.process import Forked, forked
 
 _names = (f"tenfold-{number}" for number in itertools.count())
 
@@ -65,6 +66,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def settings() -> Settings:
     """Two symbols at most, so that the limit is near; windows up to 10^4, so that rings wrap soon."""
     return Settings(max_symbols=2, max_k=4, max_body=1 << 20)
+
+
+@pytest.fixture
+def shared_service(settings: Settings) -> Iterator[Forked]:
+    """Workers over memory of this process, with the settings of the module."""
+    with forked(settings) as service:
+        yield service
 
 
 @pytest.fixture

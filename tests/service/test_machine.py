@@ -16,7 +16,7 @@ from service.machine import CREDIT_BYTES, CREDIT_SECONDS, UNLIMITED, MemoryGuard
 from service.processes.serve import preallocate, warn_if_too_much
 from service.settings import Settings
 from tests.support.load import Client, connected_to_each, count_of, numbers
-from tests.support.process import Forked, forked, running
+from tests.support.process import Forked, running
 
 GIB = 1 << 30
 MORE_THAN_ANY_MACHINE_HAS = 1_000_000_000
@@ -228,11 +228,10 @@ def scarcity(monkeypatch: pytest.MonkeyPatch) -> Iterator[mmap.mmap]:
 
 
 @pytest.fixture
-def shared_service(scarcity: mmap.mmap) -> Iterator[Forked]:
+def settings(scarcity: mmap.mmap) -> Settings:
     """Two workers whose rings hold 20 prices, on a machine whose memory the test can take away."""
     assert scarcity[0] == 0
-    with forked(Settings(workers=2, max_symbols=4, max_k=1, max_batch=10)) as service:
-        yield service
+    return Settings(workers=2, max_symbols=4, max_k=1, max_batch=10)
 
 
 def test_when_memory_runs_out_it_is_507(shared_service: Forked, scarcity: mmap.mmap) -> None:

@@ -47,11 +47,18 @@ class Answer(NamedTuple):
         return self.headers.get("connection") == "close"
 
 
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
 def request(method: str, target: str | bytes, *headers: str | bytes, body: bytes | None = None) -> bytes:
     """A request in HTTP/1.1; where there is a body, its length is told."""
     length = [] if body is None else [b"Content-Length: %d" % len(body)]
     start = b"%b %b HTTP/1.1" % (method.encode(), _bytes(target))
     return b"\r\n".join([start, b"Host: test", *map(_bytes, headers), *length, b"", body or b""])
+
+
+HEALTH: Final = request("GET", "/health")
 
 
 def post(body: bytes, *headers: str | bytes) -> bytes:
@@ -67,10 +74,6 @@ def last(request: bytes) -> bytes:
 def chunk(piece: bytes) -> bytes:
     """A part of a body that is sent in chunks; one without a byte is the last."""
     return b"%x\r\n%b\r\n" % (len(piece), piece)
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text.encode() if isinstance(text, str) else text
 
 
 class Wire:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.load import Client
 from tests.support.process import Process, running, until
-from tests.support.sockets import Wire, answers, ask_once, chunk, last, post, request
+from tests.support.sockets import HEALTH, Wire, answers, ask_once, chunk, last, post, request
 
 REQUEST_SECONDS = 1.0
 MAX_CONNECTIONS = 40
@@ -24,7 +24,6 @@ PAUSE = 0.05
 
 BODY = b'{"symbol": "A", "values": [1]}'
 LENGTH = f"Content-Length: {len(BODY)}"
-HEALTH = request("GET", "/health")
 START = b"GET /health HTTP/1.1\r\n"
 
 

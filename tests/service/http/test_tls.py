@@ -26,14 +26,12 @@ from service.processes.serve import serve
 from service.settings import Settings
 from tests.support.credentials import Certificate, issue, token_file
 from tests.support.process import Process, command, running, until
-from tests.support.sockets import Wire, ask_once, last, request
+from tests.support.sockets import HEALTH, Wire, ask_once, last
 
 REQUEST_SECONDS = 1.0
 MAX_CONNECTIONS = 20
 LATEST = REQUEST_SECONDS + 4.0
 """When a deadline must have been kept; the slack is for a busy machine."""
-
-HEALTH = request("GET", "/health")
 
 
 @pytest.fixture(scope="module")
@@ -209,33 +207,29 @@ def test_idle_keep_alive_timeout_and_sigterm_over_tls_wait_for_nobody(
         assert all(line.startswith(("stop", "closed ")) for line in told)
 
 
-class Files:
-    """Certificates and keys that are of no use."""
-
-    def __init__(self, folder: Path, good: Certificate, other: Certificate) -> None:
-        encrypted_key, garbage, empty = folder / "encrypted.pem", folder / "garbage.pem", folder / "empty.pem"
-        key = load_pem_private_key(good.key.read_bytes(), None)
-        encrypted_key.write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
-        )
-        garbage.write_bytes(b"-----BEGIN CERTIFICATE-----\nnot base64\n-----END CERTIFICATE-----\n")
-        empty.write_bytes(b"")
-        self.pairs: dict[str, tuple[Path, Path, str]] = {
-            "no certificate": (folder / "none.pem", good.key, "No such file or directory"),
-            "no key": (good.cert, folder / "none.pem", "No such file or directory"),
-            "a folder": (folder, good.key, "Is a directory"),
-            "mismatched": (good.cert, other.key, "the key is another certificate's"),
-            "garbage for a certificate": (garbage, good.key, "not a certificate and its private key in PEM"),
-            "garbage for a key": (good.cert, garbage, "not a certificate and its private key in PEM"),
-            "empty certificate": (empty, good.key, "not a certificate and its private key in PEM"),
-            "exchanged": (good.key, good.cert, "not a certificate and its private key in PEM"),
-            "encrypted": (good.cert, encrypted_key, "is encrypted"),
-        }
+def useless(folder: Path, good: Certificate, other: Certificate) -> dict[str, tuple[Path, Path, str]]:
+    """Certificates and keys that are of no use, and why."""
+    encrypted_key, garbage, empty = folder / "encrypted.pem", folder / "garbage.pem", folder / "empty.pem"
+    key = load_pem_private_key(good.key.read_bytes(), None)
+    encrypted_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    garbage.write_bytes(b"-----BEGIN CERTIFICATE-----\nnot base64\n-----END CERTIFICATE-----\n")
+    empty.write_bytes(b"")
+    return {
+        "no certificate": (folder / "none.pem", good.key, "No such file or directory"),
+        "no key": (good.cert, folder / "none.pem", "No such file or directory"),
+        "a folder": (folder, good.key, "Is a directory"),
+        "mismatched": (good.cert, other.key, "the key is another certificate's"),
+        "garbage for a certificate": (garbage, good.key, "not a certificate and its private key in PEM"),
+        "garbage for a key": (good.cert, garbage, "not a certificate and its private key in PEM"),
+        "empty certificate": (empty, good.key, "not a certificate and its private key in PEM"),
+        "exchanged": (good.key, good.cert, "not a certificate and its private key in PEM"),
+        "encrypted": (good.cert, encrypted_key, "is encrypted"),
+    }
 
 
 def test_bad_tls_certificates_are_refused(tmp_path: Path, certificate: Certificate, other: Certificate) -> None:
     """Whatever is wrong with certificate or key is said in one line that names the file; no phrase is asked for."""
-    for name, (cert, key, reason) in Files(tmp_path, certificate, other).pairs.items():
+    for name, (cert, key, reason) in useless(tmp_path, certificate, other).items():
         with pytest.raises(CertificateError) as refused:
             server_context(str(cert), str(key))
         assert reason in str(refused.value), name

@@ -24,7 +24,7 @@ from tests.service.conftest import Api
 from tests.support.load import CUT, Client, batch, connected_to_each, meanwhile, together
 from tests.support.process import ROOT, Forked, forked, until
 from tests.support.scrape import Labelled, Scrape
-from tests.support.sockets import Wire, last, request
+from tests.support.sockets import HEALTH, Wire, last, request
 
 CONNECTIONS = 20
 REQUEST_SECONDS = 1.0
@@ -234,7 +234,7 @@ def test_connections_refused_with_503_are_counted_in_the_metrics(service: Forked
         for _ in range(4 * CONNECTIONS):
             wire = wires.enter_context(Wire(service.port))
             try:
-                status = wire.ask(request("GET", "/health")).status
+                status = wire.ask(HEALTH).status
             except ConnectionError:  # closed before the request was there
                 status = 503
             served += status == 200

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.support.load import (
     together,
 )
 from tests.support.process import Forked, alive, forked, living_members, running, until
-from tests.support.sockets import Wire, post, request
+from tests.support.sockets import HEALTH, Wire, post
 
 SETTINGS = Settings(workers=2, max_k=4)
 
@@ -37,13 +37,8 @@ Kill = Callable[[Forked], None]
 
 
 @pytest.fixture
-def shared_service() -> Iterator[Forked]:
-    """Two workers over memory of this process."""
-    with forked(SETTINGS) as service:
-        yield service
-
-
-HEALTH = request("GET", "/health")
+def settings() -> Settings:
+    return SETTINGS
 
 
 def added(symbol: str, size: int) -> bytes:

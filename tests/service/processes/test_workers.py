@@ -6,7 +6,6 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from operator import gt
 
@@ -35,10 +34,9 @@ BATCH = 300
 
 
 @pytest.fixture
-def shared_service() -> Iterator[Forked]:
-    """Two workers over memory of this process; small rings, so that they go around soon."""
-    with forked(Settings(workers=2, max_k=MAX_K, max_batch=BATCH)) as service:
-        yield service
+def settings() -> Settings:
+    """Two workers; small rings, so that they go around soon."""
+    return Settings(workers=2, max_k=MAX_K, max_batch=BATCH)
 
 
 def is_rolled_up(series: Series) -> bool:
