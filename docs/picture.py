@@ -1,4 +1,4 @@
-"""Takes the picture of the dashboard in the README: ``python -m tests.service.picture FILE``.
+"""Takes the picture of the dashboard in the README: ``python -m docs.picture FILE``.
 
 Ten symbols with some hundred thousands of prices each and new ones coming in, as the page shows them after half a
 minute. The four whose prices are in ``tests/data`` are real; the others are random walks.
@@ -10,16 +10,15 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-import httpx
 import numpy as np
 import numpy.typing as npt
 from playwright.sync_api import sync_playwright
 
 from tests.service.pages.test_dashboard import launch
 from tests.support import prices
+from tests.support.load import MAX_BATCH, Client
 from tests.support.process import running
 
-BATCH = 10_000
 SECONDS = 30
 TICK_SECONDS = 0.1
 
@@ -78,16 +77,15 @@ FEEDS = [
 ]
 
 
-def post(client: httpx.Client, feed: Feed, size: int) -> None:
+def post(client: Client, feed: Feed, size: int) -> None:
     """Post the next prices of a symbol."""
-    for start in range(0, size, BATCH):
-        values = feed.take(min(BATCH, size - start)).tolist()
-        client.post("/add_batch/", json={"symbol": feed.symbol, "values": values}).raise_for_status()
+    for start in range(0, size, MAX_BATCH):
+        client.fill(feed.symbol, feed.take(min(MAX_BATCH, size - start)))
 
 
 def main(path: str) -> None:
     """Start a service, fill it, watch it, and take the picture."""
-    with running() as service, httpx.Client(base_url=service.url) as client, sync_playwright() as playwright:
+    with running() as service, Client(service.url) as client, sync_playwright() as playwright:
         for feed in FEEDS:
             post(client, feed, feed.at_first)
         browser = launch(playwright)

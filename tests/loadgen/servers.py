@@ -233,7 +233,8 @@ class Service:
 async def main(*arguments: str) -> None:
     service = Service(*arguments)
     server = await asyncio.start_server(service.serve, "127.0.0.1", 0, limit=1 << 20)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 - how its URL is told
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    print(url, file=sys.stderr, flush=True)  # noqa: T201 - how it is told
     await server.serve_forever()
 
 

@@ -16,20 +16,21 @@ from typing import Any
 import pytest
 
 from tests.loadgen.servers import WRONG
-from tests.support.certificates import issue
-from tests.support.commands import ROOT, Server, begun, loadgen, serving, tenfold, within
+from tests.support.commands import begun, loadgen, serving, within
+from tests.support.credentials import issue, token_file
+from tests.support.process import ROOT, Process, running
 
 SMALL = ("--symbols", "2", "--batches", "6", "--batch-size", "1-300", "--duration", "5")
 EURUSD = ROOT / "tests" / "data" / "prices" / "eurusd_ticks.csv"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serving("right") as running:
-        yield running
+def server() -> Iterator[Process]:
+    with serving("right") as process:
+        yield process
 
 
-def test_a_right_server_is_found_right(server: Server) -> None:
+def test_a_right_server_is_found_right(server: Process) -> None:
     """Against a correct server every answer is right and the exit code is 0, for run and check alike."""
     done = loadgen("run", "--url", server.url, "--prefix", "RIGHT-", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -59,13 +60,13 @@ def test_a_wrong_server_is_found_out(kind: str) -> None:
         assert "are exact\n   found" in checked.output
 
 
-def test_what_was_wrong_elsewhere_is_right_here(server: Server) -> None:
+def test_what_was_wrong_elsewhere_is_right_here(server: Process) -> None:
     """The same question to a correct server is answered rightly: reproduce does not just say 3."""
     arguments = ("--seed", "1", "--batch-size", "1-300", "--place", "1", "--batches", "4", "--k", "2")
     assert within("reproduce", "--url", server.url, *arguments).exit_code == 0
 
 
-def test_prices_arrive_in_binary_as_well(server: Server) -> None:
+def test_prices_arrive_in_binary_as_well(server: Process) -> None:
     """With --wire binary every answer is right, too, and what was wrong is said to be seen again that way."""
     sizes = ("--wire", "binary", "--prices", "jump")
     done = loadgen("run", "--url", server.url, "--prefix", "BINARY-", *SMALL, *sizes)
@@ -110,9 +111,9 @@ def test_a_stopped_server_shows_in_response_time(tmp_path: Path) -> None:
             *("run", "--url", stopping.url, "--symbols", "2", "--batch-size", "10", "--duration", "4.5"),
             *("--rate", "10/s", "--poll-rate", "100/s", "--report", str(path)),
         )
-        stopping.signal(signal.SIGSTOP)
+        stopping.signal_all(signal.SIGSTOP)
         time.sleep(2)
-        stopping.signal(signal.SIGCONT)
+        stopping.signal_all(signal.SIGCONT)
         run.communicate(timeout=30)
     report = report_of(path)
     stats = report["endpoints"]["stats"]
@@ -139,7 +140,7 @@ def test_a_stopped_generator_says_so(tmp_path: Path) -> None:
     assert "sent late" in report_of(path)["generator"]["saturated"]
 
 
-def test_a_missed_objective_is_exit_code_1(server: Server) -> None:
+def test_a_missed_objective_is_exit_code_1(server: Process) -> None:
     """One objective that is met and one that is missed: exit code 1, and both are shown."""
     options = ("--slo", "stats.max<60s", "--slo", "stats.rate>=100000000/s")
     done = loadgen("run", "--url", server.url, "--prefix", "SLO-", *SMALL, *options)
@@ -172,7 +173,7 @@ def test_a_mistake_on_the_command_line_is_exit_code_2(arguments: tuple[str, ...]
     assert "Usage" in done.output
 
 
-def test_prices_of_others_are_refused_or_left_unchecked(server: Server) -> None:
+def test_prices_of_others_are_refused_or_left_unchecked(server: Process) -> None:
     """A symbol that holds prices is refused; with --append only windows that this run filled are checked."""
     options = (
         "run",
@@ -201,7 +202,7 @@ def test_prices_of_others_are_refused_or_left_unchecked(server: Server) -> None:
     assert "nothing to poll" in nothing.stderr
 
 
-def test_windows_beyond_the_oracles_memory_are_shown(server: Server) -> None:
+def test_windows_beyond_the_oracles_memory_are_shown(server: Process) -> None:
     """What the oracle cannot check is counted as unchecked, and is not among the right ones."""
     options = ("--symbols", "1", "--batches", "16", "--batch-size", "10000", "--oracle-memory", "0.001")
     done = loadgen("run", "--url", server.url, "--prefix", "MEMORY-", *options)
@@ -237,14 +238,14 @@ def test_a_server_that_goes_ends_the_run() -> None:
     """A server that is killed in mid-run: the run ends early with a report and exit code 4, and no answer is wrong."""
     with serving("right") as dying:
         run = begun("run", "--url", dying.url, "--batch-size", "10", "--rate", "20/s", "--duration", "60")
-        dying.signal(signal.SIGKILL)
+        dying.signal_all(signal.SIGKILL)
         shown, _ = run.communicate(timeout=30)
     assert run.returncode == 4, shown
     assert "the service has not answered" in shown
     assert "0 wrong" in shown
 
 
-def test_ctrl_c_ends_with_a_full_report(server: Server, tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_a_full_report(server: Process, tmp_path: Path) -> None:
     """The first Ctrl-C stops the sending; what was answered is checked, shown and written all the same."""
     path = tmp_path / "stopped.json"
     run = begun(
@@ -259,7 +260,7 @@ def test_ctrl_c_ends_with_a_full_report(server: Server, tmp_path: Path) -> None:
     assert report["answers"]["right"] == sum(report["endpoints"]["stats"]["statuses"].values()) > 0
 
 
-def test_overlapping_requests_are_checked(server: Server) -> None:
+def test_overlapping_requests_are_checked(server: Process) -> None:
     """With the promise broken, every answer of a correct server is found right, also on few connections."""
     for prefix, connections in (("OVER-", ()), ("FEW-", ("--connections", "3"))):
         options = ("--overlap", "--symbols", "2", "--batches", "40", "--batch-size", "1-200", *connections)
@@ -268,7 +269,7 @@ def test_overlapping_requests_are_checked(server: Server) -> None:
         assert int(re.findall(r"(\d+) right, 0 wrong, 0 unchecked", done.stdout)[0]) >= 40
 
 
-def test_reports_are_written(server: Server, tmp_path: Path) -> None:
+def test_reports_are_written(server: Process, tmp_path: Path) -> None:
     """JSON, CSV and PNG hold the run: the same counts everywhere, and a picture that is one."""
     report, seconds, picture = tmp_path / "run.json", tmp_path / "run.csv", tmp_path / "run.png"
     written = ("--report", str(report), "--csv", str(seconds), "--plot", str(picture))
@@ -292,7 +293,7 @@ def test_reports_are_written(server: Server, tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_real_prices_are_replayed(server: Server) -> None:
+def test_real_prices_are_replayed(server: Process) -> None:
     """Every price of a file is sent, once and in order: the oracle knows, and so does the count."""
     done = loadgen("replay", str(EURUSD), "--url", server.url, "--symbol", "EURUSD", "--batch-size", "300")
     assert done.returncode == 0, done.stdout
@@ -302,7 +303,7 @@ def test_real_prices_are_replayed(server: Server) -> None:
 
 def test_the_real_service_stands() -> None:
     """Our own service passes check, a run with overlap, a run without, and a replay."""
-    with tenfold() as real:
+    with running() as real:
         for arguments in (
             ("check",),
             ("run", "--symbols", "3", "--duration", "1", "--batch-size", "1-10000", "--prices", "jump"),
@@ -314,13 +315,11 @@ def test_the_real_service_stands() -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, str]]:
     """The real service over TLS, with a token for writing, and the authority to trust."""
     folder = tmp_path_factory.mktemp("guarded")
     certificate = issue(folder)
-    (folder / "tokens").write_text(f"write {TOKEN}\n")
-    options = ("--cert", str(certificate.cert), "--key", str(certificate.key), "--token-file", str(folder / "tokens"))
-    with tenfold("--workers", "1", "--max-k", "5", *options) as service:
+    with running(*certificate.options, *token_file(folder, write=TOKEN), workers=1, max_k=5) as service:
         assert service.url.startswith("https://")
         yield service, str(certificate.ca)
 
@@ -329,7 +328,7 @@ TOKEN = "loadgen-0123456789abcdef"  # noqa: S105 - of a service that lives for a
 
 
 def test_a_run_over_tls_with_a_token_is_right(
-    guarded: tuple[Server, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    guarded: tuple[Process, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Batches larger than a socket's buffer, polls and checks all get through the handshake and past the guard."""
     service, ca = guarded
@@ -352,7 +351,7 @@ def test_a_run_over_tls_with_a_token_is_right(
     assert loadgen(*ticks, "--url", service.url, "--ca", ca).returncode == 0
 
 
-def test_who_is_not_let_in_is_told(guarded: tuple[Server, str], tmp_path: Path) -> None:
+def test_who_is_not_let_in_is_told(guarded: tuple[Process, str], tmp_path: Path) -> None:
     """Without a token, with one that is not known, or before a certificate that is not trusted, it says so and ends."""
     service, ca = guarded
     for token in ((), ("--token", "unknown-0123456789")):
@@ -365,7 +364,7 @@ def test_who_is_not_let_in_is_told(guarded: tuple[Server, str], tmp_path: Path) 
         assert "certificate verify failed" in done.output.lower()
 
 
-def test_a_certificate_of_another_host_is_not_trusted(guarded: tuple[Server, str]) -> None:
+def test_a_certificate_of_another_host_is_not_trusted(guarded: tuple[Process, str]) -> None:
     """The name in the URL must be in the certificate; that the authority is trusted does not do."""
     service, ca = guarded
     another = service.url.replace("127.0.0.1", "127.1")  # which leads to the same address

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from service.api.access import Guard
 from service.app import create_app
 from service.http.connection import Connection
 from service.settings import Settings
+from tests.support.process import Forked, forked
 
 _names = (f"tenfold-{number}" for number in itertools.count())
 
@@ -51,10 +53,27 @@ class Api:
         return {symbol: self.symbols.count(symbol) for symbol in self.symbols}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine in an event loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    asyncio.run(pyfuncitem.obj(**arguments))
+    return True
+
+
 @pytest.fixture
 def settings() -> Settings:
     """Two symbols at most, so that the limit is near; windows up to 10^4, so that rings wrap soon."""
     return Settings(max_symbols=2, max_k=4, max_body=1 << 20)
+
+
+@pytest.fixture
+def shared_service(settings: Settings) -> Iterator[Forked]:
+    """Workers over memory of this process, with the settings of the module."""
+    with forked(settings) as service:
+        yield service
 
 
 @pytest.fixture

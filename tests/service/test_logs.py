@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import signal
-import socket
 import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from service.logs import OWN, QUIET_SECONDS, REQUESTS, TRACEBACK_LINES, JsonLine
 from service.settings import Settings
 from tests.service.http.test_http import BAD
 from tests.support.process import Forked, Process, forked, running, until
+from tests.support.sockets import Wire, last, post, request
 
 NASTY: Final = {
     "line end": "a\nb",
@@ -253,20 +253,8 @@ def assert_clean(lines: list[str], log_format: str) -> None:
             assert LINE.fullmatch(line[:-1]) or line.startswith(MARKED), line
 
 
-def exchange(port: int, request: bytes) -> None:
-    """Send a request and read to the end of the connection, or to a pause."""
-    with socket.create_connection(("127.0.0.1", port), timeout=0.05) as wire:
-        try:
-            wire.sendall(request)
-            wire.shutdown(socket.SHUT_WR)
-            while wire.recv(65536):
-                pass
-        except (TimeoutError, ConnectionError):
-            pass
-
-
-def get(target: bytes, headers: bytes = b"") -> bytes:
-    return b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + b"\r\n"
+def get(target: str | bytes, *headers: str | bytes) -> bytes:
+    return last(request("GET", target, *headers))
 
 
 QUIET_REQUESTS: Final = {
@@ -278,16 +266,13 @@ QUIET_REQUESTS: Final = {
         )
         for name, text in NASTY.items()
     },
-    **{
-        f"header of {name}": get(b"/health", b"X: " + text.encode(errors="replace") + b"\r\n")
-        for name, text in NASTY.items()
-    },
-    "long path": get(b"/" + b"x" * 7000),
-    "long header": get(b"/health", b"X: " + b"\x1b" * 7000 + b"\r\n"),
-    "body with a GET": get(b"/health", b"Content-Length: 5\r\n")[:-2] + b"\r\nhello",
-    "unfinished body": b"POST /add_batch HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{",
-    "terminal escapes as JSON": b"POST /add_batch HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n\x1b[2J!",
-    "websocket": get(b"/health", b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n"),
+    **{f"header of {name}": get("/health", b"X: " + text.encode(errors="replace")) for name, text in NASTY.items()},
+    "long path": get("/" + "x" * 7000),
+    "long header": get("/health", "X: " + "\x1b" * 7000),
+    "body with a GET": get("/health", "Content-Length: 5") + b"hello",
+    "unfinished body": request("POST", "/add_batch", "Content-Length: 500") + b"{",
+    "terminal escapes as JSON": post(b"\x1b[2J!"),
+    "websocket": get("/health", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"),
     "nothing": b"",
     "half a head": b"GET /stats?symbol=\x1b[31m",
 }
@@ -303,8 +288,9 @@ def test_requests_leave_nothing_in_the_log(log_format: str) -> None:
         assert_clean(service.log, log_format)
         growth = Growth(service)
         for _ in range(2):
-            for request in QUIET_REQUESTS.values():
-                exchange(service.port, request)
+            for sent in QUIET_REQUESTS.values():
+                with Wire(service.port) as wire:
+                    wire.exchange([sent])
         assert httpx.get(f"{service.url}/health/").status_code == 200
         assert growth.lines() == []
 
@@ -320,7 +306,7 @@ def failing_callback(*_: object) -> NoReturn:
 
 
 @FORMATS
-def test_our_own_defects_are_bounded_in_the_log(monkeypatch: pytest.MonkeyPatch, log_format: str) -> None:
+def test_our_own_defects_are_500_and_bounded_in_the_log(monkeypatch: pytest.MonkeyPatch, log_format: str) -> None:
     """A handler and a callback that fail at every request: a line and a traceback each, now and then another line."""
     monkeypatch.setattr("service.api.resources.write_statistics", failing_handler)
     monkeypatch.setattr("service.api.compactor.Compactor._roll_up_next", failing_callback)
@@ -374,17 +360,17 @@ def total(lines: list[str], name: str) -> int:
     return sum(json.loads(line).get(name, 0) for line in lines)
 
 
-def test_refused_and_late_connections_are_counted_not_listed() -> None:
+def test_connections_refused_with_503_or_past_their_deadline_are_counted_not_listed() -> None:
     """However many connections are refused or closed at a deadline, there is a line now and then, with their number."""
     settings = Settings(workers=1, max_k=1, max_connections=5, request_seconds=0.3, stop_seconds=1, log_format="json")
     with forked(settings) as service, ExitStack() as wires:
         growth = Growth(service)
         for number in range(45):
-            wire = wires.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30))
+            wire = wires.enter_context(Wire(service.port))
             if number < 5:
-                wire.sendall(b"GET /health HTTP/1.1\r\n")
+                wire.send(b"GET /health HTTP/1.1\r\n")
             else:
-                assert wire.recv(65536).startswith(b"HTTP/1.1 503 ")
+                assert wire.answer().status == 503
         until(lambda: total(growth.lines(), "late") > 0, 10)
         assert service.stop() == 0
         lines = growth.lines()
@@ -395,7 +381,7 @@ def test_refused_and_late_connections_are_counted_not_listed() -> None:
     assert len([line for line in lines if "late" in line]) <= 3
 
 
-def test_batches_refused_for_memory_are_a_line_now_and_then() -> None:
+def test_batches_that_are_507_are_a_line_now_and_then() -> None:
     """A producer that goes on while memory is at its reserve does not fill the disk, too."""
     with forked(Settings(workers=1, max_k=1, memory_reserve=1 << 40)) as service:
         growth = Growth(service)
@@ -414,23 +400,23 @@ def kill_one_and_stop(service: Process | Forked) -> int:
     """Kill a worker, wait for its replacement, stop the service; returns the victim."""
     victim = service.workers()[0]
     os.kill(victim, signal.SIGKILL)
-    until(lambda: "is replaced by" in "".join(service.log), 10)
+    service.wait_for_log("is replaced by")
     assert service.stop() == 0
     return victim
 
 
-def test_start_replacement_and_stop_in_text() -> None:
+def test_start_sigkill_replacement_and_sigterm_in_text() -> None:
     """What happens to the processes is in the log: where it listens, which worker died of what, the end."""
     with forked(Settings(workers=2, max_k=1)) as service:
         victim = kill_one_and_stop(service)
     assert_clean(service.log, "text")
-    log = "".join(service.log)
+    log = service.text
     assert f"(process {victim}) was killed by signal 9" in log
     assert log.index("listens on") < log.index("was killed") < log.index("is replaced") < log.index("stopping")
     assert service.log[-1].endswith(f" INFO {service.pid} stopped\n")
 
 
-def test_start_replacement_and_stop_in_json() -> None:
+def test_start_sigkill_replacement_and_sigterm_in_json() -> None:
     """The same in JSON, with numbers under keys, from the command with the option in the environment."""
     with running("--workers", "2", "--max-k", "1", "--preallocate", env={"TENFOLD_LOG_FORMAT": "json"}) as process:
         victim = kill_one_and_stop(process)

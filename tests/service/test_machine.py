@@ -16,7 +16,7 @@ from service.machine import CREDIT_BYTES, CREDIT_SECONDS, UNLIMITED, MemoryGuard
 from service.processes.serve import preallocate, warn_if_too_much
 from service.settings import Settings
 from tests.support.load import Client, connected_to_each, count_of, numbers
-from tests.support.process import Forked, forked, running
+from tests.support.process import Forked, running
 
 GIB = 1 << 30
 MORE_THAN_ANY_MACHINE_HAS = 1_000_000_000
@@ -228,14 +228,13 @@ def scarcity(monkeypatch: pytest.MonkeyPatch) -> Iterator[mmap.mmap]:
 
 
 @pytest.fixture
-def shared_service(scarcity: mmap.mmap) -> Iterator[Forked]:
+def settings(scarcity: mmap.mmap) -> Settings:
     """Two workers whose rings hold 20 prices, on a machine whose memory the test can take away."""
     assert scarcity[0] == 0
-    with forked(Settings(workers=2, max_symbols=4, max_k=1, max_batch=10)) as service:
-        yield service
+    return Settings(workers=2, max_symbols=4, max_k=1, max_batch=10)
 
 
-def test_when_memory_runs_out(shared_service: Forked, scarcity: mmap.mmap) -> None:
+def test_when_memory_runs_out_it_is_507(shared_service: Forked, scarcity: mmap.mmap) -> None:
     """A batch that needs new memory gets 507 and changes nothing; reads, full rings and deletions go on."""
     with connected_to_each(shared_service) as clients:
         any_client, *_ = clients.values()
@@ -248,7 +247,7 @@ def test_when_memory_runs_out(shared_service: Forked, scarcity: mmap.mmap) -> No
         full = 20
         for client in clients.values():
             for name in ("half", "new"):
-                status, problem = client.add(name, [1.0])
+                status, problem = client.add(name, [1.0]).told
                 assert status == 507
                 assert (problem["title"], problem["status"]) == ("Insufficient Storage", 507)
                 assert "memory" in problem["detail"]
@@ -266,7 +265,7 @@ def test_when_memory_runs_out(shared_service: Forked, scarcity: mmap.mmap) -> No
         assert any_client.stats("goes", 1).status == 404
 
 
-def test_a_reserve_that_the_machine_does_not_have() -> None:
+def test_a_reserve_that_the_machine_does_not_have_is_507() -> None:
     """With more in reserve than there is, tenfold warns of it at the start, serves, and takes no price."""
     with running("--memory-reserve", str(MORE_THAN_ANY_MACHINE_HAS), "--max-k", "2") as process:
         assert any(" WARNING " in line and "full retention takes" in line and "--max-k" in line for line in process.log)
@@ -309,11 +308,13 @@ def test_preallocation() -> None:
     """With --preallocate every page is there at the start, and no batch needs another one."""
     settings = Settings(max_symbols=3, max_k=5)
     size = settings.layout.total_bytes
-    arguments = ("--max-symbols", "3", "--max-k", "5", "--workers", "2")
-    with running(*arguments) as process:
+    with running(max_symbols=3, max_k=5, workers=2) as process:
         assert mapped(process.pid, size) < size / 10
-    with running(*arguments, "--preallocate") as process, connected_to_each(process) as clients:
-        assert "touching memory" in "".join(process.log)
+    with (
+        running("--preallocate", max_symbols=3, max_k=5, workers=2) as process,
+        connected_to_each(process) as clients,
+    ):
+        assert "touching memory" in process.text
         assert mapped(process.pid, size) == size
         for client in clients.values():
             for symbol in ("A", "B", "C"):

@@ -51,7 +51,7 @@ def test_every_command_answers_as_printed(tmp_path: Path) -> None:
                 assert names <= {line.split("{")[0] for line in answer.splitlines()}
 
 
-def test_the_way_with_tokens_works_as_pasted(tmp_path: Path) -> None:
+def test_the_way_with_a_token_and_401_works_as_pasted(tmp_path: Path) -> None:
     """The tokens are made, the service takes them, and the batch is added with one and refused without."""
     ((command, _),) = [(command, below) for command, below in commands() if "Bearer" in command]
     (making,) = [block.text for block in blocks() if "secrets" in block.text]

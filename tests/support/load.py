@@ -6,16 +6,17 @@ the count that an answer is of, and a different base for each symbol tells whose
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import math
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -23,20 +24,17 @@ import numpy.typing as npt
 import orjson
 
 from aggregation import Statistics, Symbols, UnknownSymbolError
+from service.settings import Settings
 from tests.aggregation.oracle import Exact, History, assert_exact
 from tests.support.process import Tenfold
+from tests.support.sockets import Answer, BrokenOffError, Wire, request
 
 T = TypeVar("T")
 
-CUT: Final = (ConnectionError, http.client.HTTPException)
+MAX_BATCH: Final = Settings.max_batch
+
+CUT: Final = (ConnectionError, BrokenOffError)
 """What a client sees when its connection ends before its answer is there: whether the batch is in, it cannot know."""
-
-
-class Answer(NamedTuple):
-    """A status and a document."""
-
-    status: int
-    document: Any
 
 
 class Client:
@@ -45,9 +43,10 @@ class Client:
     ``sent_at`` is when the last request had been handed over to its last byte, if it was.
     """
 
-    def __init__(self, url: str, seconds: float = 30.0) -> None:
-        address = urlsplit(url)
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=seconds)
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._port = urlsplit(url).port or 0
+        self._headers = [f"Authorization: Bearer {token}"] if token else []
+        self._wire: Wire | None = None
         self.sent_at = math.inf
 
     def __enter__(self) -> Self:
@@ -57,24 +56,31 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._connection.close()
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
     @property
     def port(self) -> int:
         """This end's port, once connected."""
-        return int(self._connection.sock.getsockname()[1])
+        assert self._wire is not None
+        return self._wire.port
 
     def request(self, method: str, path: str, body: bytes | None = None) -> Answer:
         self.sent_at = math.inf
         try:
-            self._connection.request(method, path, body, {"content-type": "application/json"} if body else {})
+            if self._wire is None:
+                self._wire = Wire(self._port)
+            media_type = ["Content-Type: application/json"] if body else []
+            self._wire.send(request(method, path, *self._headers, *media_type, body=body))
             self.sent_at = time.monotonic()
-            response = self._connection.getresponse()
-            content = _rest_of(response)
+            answer = self._wire.answer(head=method == "HEAD")
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
-        return Answer(response.status, orjson.loads(content) if content else None)
+        if answer.closes:
+            self.close()
+        return answer
 
     def add(self, symbol: str, prices: npt.ArrayLike) -> Answer:
         return self.request("POST", "/add_batch/", batch(symbol, prices))
@@ -88,13 +94,10 @@ class Client:
     def health(self) -> Answer:
         return self.request("GET", "/health/")
 
-
-def _rest_of(response: http.client.HTTPResponse) -> bytes:
-    """The body of an answer that has begun; if it breaks off it is incomplete, however that comes about."""
-    try:
-        return response.read()
-    except ConnectionError as error:
-        raise http.client.IncompleteRead(b"") from error
+    def fill(self, symbol: str, prices: Sequence[float] | npt.NDArray[np.float64]) -> None:
+        """Add any number of prices, in as many batches as that takes."""
+        for begin in range(0, len(prices), MAX_BATCH):
+            assert self.add(symbol, prices[begin : begin + MAX_BATCH]).status == 200
 
 
 def batch(symbol: str, prices: npt.ArrayLike) -> bytes:
@@ -171,6 +174,42 @@ def together(*jobs: Callable[[], T]) -> list[T]:
         return list(pool.map(run, jobs))
 
 
+@contextmanager
+def meanwhile(url: str, *jobs: Callable[[Client], object]) -> Iterator[None]:
+    """Do each job over and over, in a thread and with a client of its own, until all that is inside is done.
+
+    What goes wrong in a job is raised in the end: it says more than what it led to.
+    """
+    over = threading.Event()
+
+    def keep_on(job: Callable[[Client], object]) -> None:
+        with Client(url) as client:
+            while not over.is_set():
+                job(client)
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        begun = [pool.submit(keep_on, job) for job in jobs]
+        try:
+            yield
+        finally:
+            over.set()
+            for one in begun:
+                one.result()
+
+
+def seconds_until_replaced(service: Tenfold, victim: int, within: float, *forgiven: type[Exception]) -> float:
+    """Kill a worker and return how long it takes until a new one has answered a request; what is asked may fail so."""
+    before = service.workers()
+    os.kill(victim, signal.SIGKILL)
+    killed = time.monotonic()
+    while time.monotonic() < killed + within:
+        with suppress(*forgiven), Client(service.url) as client:
+            assert client.health().status == 200
+            if service.worker_of(client.port) not in {None, *before}:
+                return time.monotonic() - killed
+    raise AssertionError(f"not replaced within {within} s")
+
+
 class Added(NamedTuple):
     """A batch that was acknowledged: sent at ``begin``, answered at ``end`` with ``total`` prices."""
 
@@ -217,7 +256,7 @@ class Recording:
     def add(self, client: Client, size: int) -> None:
         first = next(self._first)
         begin = time.monotonic()
-        status, receipt = client.add(self.symbol, numbers(first, 0, size))
+        status, receipt = client.add(self.symbol, numbers(first, 0, size)).told
         assert (status, receipt["symbol"], receipt["added"]) == (200, self.symbol, size)
         self.added.append(Added(begin, time.monotonic(), first, size, receipt["count"]))
 
@@ -235,7 +274,7 @@ class Recording:
         except UnknownSymbolError:
             return
         del document["size"]
-        self.asked.append(Asked(begin, time.monotonic(), k, Answer(200, document)))
+        self.asked.append(Asked(begin, time.monotonic(), k, Answer(200, {}, orjson.dumps(document))))
 
     def remove(self, client: Client) -> None:
         begin = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-_FOLDER: Final = Path(__file__).parent / "data" / "prices"
+_FOLDER: Final = Path(__file__).parents[1] / "data" / "prices"
 
 NAMES: Final = tuple(sorted(path.stem for path in _FOLDER.glob("*.csv")))
 

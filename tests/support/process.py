@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NamedTuple, NoReturn, TypeVar
 
 from aggregation import SharedMemory, Symbols
 from service.logs import configure
@@ -29,6 +29,8 @@ from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PROC = Path("/proc")
+
+Started = TypeVar("Started", bound="Tenfold")
 
 
 def until(condition: Callable[[], bool], seconds: float) -> float:
@@ -94,23 +96,45 @@ class Tenfold:
         """Wait for the end of the parent process and return its exit code."""
         raise NotImplementedError
 
+    def ended(self, seconds: float = 20.0) -> int:
+        """Wait for the end and the last line of the log; return the exit code."""
+        code = self.wait(seconds)
+        self._reader.join(5)
+        return code
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        os.killpg(self.pid, number)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal to the parent process and return its exit code."""
         os.kill(self.pid, number)
-        code = self.wait(20)
-        self.join_log()
-        return code
+        return self.ended()
 
-    def join_log(self) -> None:
-        """Wait for the last line of the log of a service that has ended."""
-        self._reader.join(5)
+    def stop_cleanly(self) -> None:
+        """Stop it, and see that nothing has gone wrong with it all the while."""
+        assert self.stop() == 0
+        self.assert_no_defect("ERROR")
+
+    def assert_no_defect(self, *signs: str) -> None:
+        """No traceback, and nothing else of these, is in the log."""
+        for sign in ("Traceback", *signs):
+            assert sign not in self.text, self.text
 
     def end(self) -> None:
         """Leave nothing behind, whatever happened."""
         with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self.wait(20)
-        self.join_log()
+            self.signal_all(signal.SIGKILL)
+        self.ended()
+
+    @property
+    def text(self) -> str:
+        """The log in one piece."""
+        return "".join(self.log)
+
+    def wait_for_log(self, text: str) -> None:
+        """See something in the log; a line may come a moment after what it tells of."""
+        until(lambda: text in self.text, 20)
 
     @property
     def port(self) -> int:
@@ -123,12 +147,26 @@ class Tenfold:
     def worker_of(self, client_port: int) -> int | None:
         """The worker that holds the other end of a client's connection, if one has accepted it and still lives."""
         for _ in range(20):  # the kernel's table is read in pieces; while others connect and close, one may be missed
-            inode = _server_inode(self.port, client_port)
+            held = {f"socket:[{end.inode}]" for end in _server_ends(self.port) if end.client == client_port}
             for pid in self.workers():
-                if f"socket:[{inode}]" in _open_files(pid):
+                if held & _open_files(pid):
                     return pid
             time.sleep(0.01)
         return None
+
+    def connections(self) -> int:
+        """Connections that its workers hold."""
+        opened = set().union(*map(_open_files, self.workers()))
+        return sum(f"socket:[{end.inode}]" in opened for end in _server_ends(self.port) if end.client)
+
+    def has_read(self, client_port: int) -> bool:
+        """Whether a worker has read all that a client has sent so far."""
+        ends = [end for end in _server_ends(self.port) if end.client == client_port]
+        return any(end.inode != "0" and not end.unread for end in ends)
+
+    def listens(self) -> bool:
+        """Whether any process still takes new connections."""
+        return any(not end.client for end in _server_ends(self.port))
 
     def memory(self) -> int:
         """Bytes of memory of all its processes, what they share counted once."""
@@ -145,14 +183,21 @@ def _open_files(pid: int) -> set[str]:
     return names
 
 
-def _server_inode(server_port: int, client_port: int) -> str:
-    """The inode of the server's end of a connection over loopback; "0" as long as nobody has accepted it."""
+class _End(NamedTuple):
+    """The service's end of a connection over loopback; of the socket that listens, if ``client`` is 0."""
+
+    client: int
+    unread: int
+    inode: str
+    """ "0" as long as nobody has accepted it."""
+
+
+def _server_ends(server_port: int) -> Iterator[_End]:
     for line in (PROC / "net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        local, remote = (int(address.rpartition(":")[2], 16) for address in fields[1:3])
-        if (local, remote) == (server_port, client_port):
-            return fields[9]
-    return "0"
+        local, remote, unread = (int(field.rpartition(":")[2], 16) for field in (*fields[1:3], fields[4]))
+        if local == server_port:
+            yield _End(remote, unread, fields[9])
 
 
 def _pss(pid: int) -> int:
@@ -163,11 +208,11 @@ def _pss(pid: int) -> int:
 
 
 class Process(Tenfold):
-    """The command of the README."""
+    """The command of the README, or another module that says on stderr where it listens."""
 
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str, module: str = "service", env: dict[str, str] | None = None) -> None:
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "service", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -237,22 +282,31 @@ class Forked(Tenfold):
 
 
 @contextmanager
-def running(*arguments: str, env: dict[str, str] | None = None) -> Iterator[Process]:
-    """A service on a free port, gone at the end whatever happens."""
-    process = Process("--port", "0", *arguments, env=env)
-    try:
-        assert process.url, process.log
+def running(*arguments: str, env: dict[str, str] | None = None, **options: object) -> Iterator[Process]:
+    """A service on a free port, with options as given or by their names, gone at the end whatever happens."""
+    named = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    with until_done(Process("--port", "0", *arguments, *named, env=env)) as process:
         yield process
-    finally:
-        process.end()
 
 
 @contextmanager
 def forked(settings: Settings) -> Iterator[Forked]:
     """A service over memory of this process, gone at the end whatever happens."""
-    process = Forked(settings)
+    with until_done(Forked(settings)) as process:
+        yield process
+
+
+@contextmanager
+def until_done(process: Started) -> Iterator[Started]:
+    """Something that has started, gone at the end whatever happens."""
     try:
         assert process.url, process.log
         yield process
     finally:
         process.end()
+
+
+def command(*arguments: str, module: str = "service", seconds: float = 30.0) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    ran = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)

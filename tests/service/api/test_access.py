@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import json
-import socket
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -18,8 +15,9 @@ from service.api.access import Guard, Scope, Token, TokenFileError, read_tokens
 from service.app import create_app
 from service.settings import Settings
 from tests.service.conftest import Api
-from tests.service.processes.test_process import command
-from tests.support.process import Process, running
+from tests.support.credentials import token_file
+from tests.support.process import Process, command, running
+from tests.support.sockets import Wire, ask_once, chunk, post, request
 
 READER = "reader-0123456789abcdef"
 WRITER = "writer/0123456789+abcdef=="
@@ -68,7 +66,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", GOOD_FILES)
-def test_a_good_file_is_read(tmp_path: Path, name: str) -> None:
+def test_a_good_token_file_is_read(tmp_path: Path, name: str) -> None:
     """Tokens come out in their order, with what they allow; comments and white space do not matter."""
     content, tokens = GOOD_FILES[name]
     (tmp_path / "tokens").write_bytes(content)
@@ -76,7 +74,7 @@ def test_a_good_file_is_read(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_bad_file_is_refused_without_telling_what_is_in_it(tmp_path: Path, name: str) -> None:
+def test_a_bad_token_file_is_refused_without_telling_what_is_in_it(tmp_path: Path, name: str) -> None:
     """The reason is one line with the number of the bad one, and never repeats a token."""
     content, reason = BAD_FILES[name]
     (tmp_path / "tokens").write_bytes(content)
@@ -89,7 +87,7 @@ def test_a_bad_file_is_refused_without_telling_what_is_in_it(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("path", ["nothing", ".", "nul\x00"])
-def test_an_unreadable_file_is_refused(tmp_path: Path, path: str) -> None:
+def test_an_unreadable_token_file_is_refused(tmp_path: Path, path: str) -> None:
     """A file that is missing, a folder, or no path at all is named in the reason."""
     with pytest.raises(TokenFileError, match="cannot read the token file"):
         read_tokens(f"{tmp_path}/{path}")
@@ -118,7 +116,7 @@ AUTHORIZATIONS: dict[str, tuple[list[str], Scope | None]] = {
 
 
 @pytest.mark.parametrize("name", AUTHORIZATIONS)
-def test_what_a_header_allows(name: str) -> None:
+def test_what_a_token_in_a_header_allows(name: str) -> None:
     """A known token allows what its line says, writers read as well, and nothing else is ever let past or raises."""
     guard = Guard([Token(READER.encode(), Scope.READ), Token(WRITER.encode(), Scope.WRITE)])
     values, scope = AUTHORIZATIONS[name]
@@ -192,7 +190,7 @@ def authorization(token: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("token", OPEN)
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_who_may_do_what(api: Api, method: str, path: str, token: str) -> None:
+def test_who_may_do_what_with_which_token_401_403(api: Api, method: str, path: str, token: str) -> None:
     """Each route serves whom it should and refuses all others with a challenge, a problem document and no effect."""
     path, _, query = path.partition("?")
     expected = ROUTES[method, f"{path}?{query}" if query else path][token]
@@ -214,7 +212,7 @@ def test_who_may_do_what(api: Api, method: str, path: str, token: str) -> None:
             assert (api.state() == before) == (method in {"GET", "HEAD"})
 
 
-def test_two_authorization_headers_are_refused(api: Api) -> None:
+def test_two_authorization_headers_are_400(api: Api) -> None:
     """Which of two tokens a proxy in front has looked at cannot be known, so neither counts."""
     headers = [("authorization", f"Bearer {WRITER}"), ("authorization", f"Bearer {WRITER}")]
     response = api.request("POST", "/add_batch", content=BATCH, headers=headers)
@@ -223,7 +221,7 @@ def test_two_authorization_headers_are_refused(api: Api) -> None:
     assert api.state() == {}
 
 
-def test_the_limit_of_a_body_holds_behind_the_check(api: Api, settings: Settings) -> None:
+def test_the_413_of_a_body_holds_behind_the_check_of_the_token(api: Api, settings: Settings) -> None:
     """A body beyond the limit is 413 also for whoever may write: the check does not lift what streaming lifts."""
     body = BATCH + b" " * settings.max_body
     assert api.request("POST", "/add_batch", content=body, headers=authorization("writer")).status_code == 413
@@ -255,100 +253,63 @@ def test_without_tokens_there_is_no_check(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="module")
-def token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("access") / "tokens"
-    path.write_text(f"# for the tests\nread {READER}\nwrite {WRITER}\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def service(token_file: Path) -> Iterator[Process]:
-    with running("--workers", "1", "--max-k", "4", env={"TENFOLD_TOKEN_FILE": str(token_file)}) as process:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    _, path = token_file(tmp_path_factory.mktemp("access"), read=READER, write=WRITER)
+    with running(workers=1, max_k=4, env={"TENFOLD_TOKEN_FILE": path}) as process:
         yield process
-        assert process.stop() == 0
-        text = "".join(process.log)
-        assert "Traceback" not in text
-        assert "ERROR" not in text
-        assert READER not in text
-        assert WRITER not in text
+        process.stop_cleanly()
+        process.assert_no_defect(READER, WRITER)
 
 
-class Raw:
-    """A connection that is told bytes and reads one answer after the other."""
-
-    def __init__(self, service: Process) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", service.port), timeout=10)
-        self.file = self.socket.makefile("rb")
-
-    def answer(self) -> tuple[int, bytes]:
-        """Status and body of the next answer; interim answers are passed over."""
-        status = int(self.file.readline().split()[1])
-        headers = {}
-        while line := self.file.readline().strip():
-            name, _, value = line.lower().partition(b":")
-            headers[name] = value
-        return self.answer() if status == 100 else (status, self.file.read(int(headers.get(b"content-length", b"0"))))
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
-
-
-def head(token: str | None, *lines: str) -> bytes:
+def head(token: str | None, *headers: str) -> bytes:
+    """The head of a batch that is sent with a token."""
     bearer = () if token is None else (f"Authorization: Bearer {token}",)
-    return "\r\n".join(["POST /add_batch HTTP/1.1", "Host: x", *bearer, *lines, "", ""]).encode()
+    return request("POST", "/add_batch", *bearer, *headers)
 
 
-def count(connection: Raw) -> int:
+def count(wire: Wire) -> int:
     """Prices of A, by adding one more, over this very connection."""
-    connection.socket.sendall(head(WRITER, f"Content-Length: {len(BATCH)}") + BATCH)
-    status, body = connection.answer()
-    assert status == 200
-    return int(json.loads(body)["count"])
+    answer = wire.ask(post(BATCH, f"Authorization: Bearer {WRITER}"))
+    assert answer.status == 200
+    return int(answer.document["count"])
 
 
 @pytest.mark.parametrize(("token", "status"), [(None, 401), ("x" * 20, 401), (READER, 403)])
-def test_a_body_is_not_waited_for_where_it_may_not_be_sent(service: Process, token: str | None, status: int) -> None:
+def test_a_body_is_not_waited_for_where_it_is_401_or_403(service: Process, token: str | None, status: int) -> None:
     """The refusal comes before the body was sent; the body is not appended; the next request is served properly."""
     body = BATCH.ljust(1_000_000)
-    with closing(Raw(service)) as connection:
-        before = count(connection)
-        connection.socket.sendall(head(token, f"Content-Length: {len(body)}"))
-        assert connection.answer()[0] == status  # not one byte of the body has been sent
-        connection.socket.sendall(body)
-        assert count(connection) == before + 1
+    with Wire(service.port) as wire:
+        before = count(wire)
+        answer = wire.ask(head(token, f"Content-Length: {len(body)}"))
+        assert answer.status == status  # not one byte of the body has been sent
+        wire.send(body)
+        assert count(wire) == before + 1
 
 
 @pytest.mark.parametrize(("token", "status"), [(None, 401), (READER, 403)])
-def test_a_refused_chunked_body_is_skipped(service: Process, token: str | None, status: int) -> None:
+def test_a_chunked_body_that_is_401_or_403_is_skipped(service: Process, token: str | None, status: int) -> None:
     """A body in chunks that may not be sent is skipped to its end, and what follows is the next request."""
-    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BATCH), BATCH)
-    with closing(Raw(service)) as connection:
-        before = count(connection)
-        connection.socket.sendall(head(token, "Transfer-Encoding: chunked") + chunks)
-        assert connection.answer()[0] == status
-        assert count(connection) == before + 1
+    with Wire(service.port) as wire:
+        before = count(wire)
+        answer = wire.ask(head(token, "Transfer-Encoding: chunked") + chunk(BATCH) + chunk(b""))
+        assert answer.status == status
+        assert count(wire) == before + 1
 
 
-def test_an_endless_body_is_not_skipped_for_ever(service: Process) -> None:
+def test_an_endless_body_that_is_401_is_not_skipped_for_ever(service: Process) -> None:
     """A refused body beyond the limit ends the connection instead of being read."""
-    with closing(Raw(service)) as connection:
-        connection.socket.sendall(head(None, "Content-Length: 100000000"))
-        assert connection.answer()[0] == 401
-        assert connection.file.read() == b""
+    assert ask_once(service.port, head(None, "Content-Length: 100000000")).status == 401
 
 
-def test_bytes_that_are_no_text_are_no_token(service: Process) -> None:
+def test_bytes_that_are_no_text_are_no_token_401(service: Process) -> None:
     """A header of arbitrary bytes is refused like any other unknown token."""
-    with closing(Raw(service)) as connection:
+    with Wire(service.port) as wire:
         for secret in (b"\xff\xfe\x80" * 10, "日本".encode() * 10, b"'\"<>;" * 10):
-            connection.socket.sendall(
-                b"GET /stats?symbol=A&k=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + secret + b"\r\n\r\n"
-            )
-            assert connection.answer()[0] == 401
+            asked = request("GET", "/stats?symbol=A&k=1", b"Authorization: Bearer " + secret)
+            assert wire.ask(asked).status == 401
 
 
-def test_health_is_public(service: Process) -> None:
+def test_health_is_public_without_a_token(service: Process) -> None:
     """Health needs no token: it says nothing about prices."""
     assert httpx.get(f"{service.url}/health").status_code == 200
 

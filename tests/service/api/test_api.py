@@ -65,7 +65,7 @@ def test_paths_work_with_and_without_the_slash(api: Api, slash: str) -> None:
         assert response.history == []
 
 
-def test_head_answers_as_get_without_a_body(api: Api) -> None:
+def test_head_answers_as_get_without_a_body_but_with_its_content_length(api: Api) -> None:
     """HEAD works wherever GET does, with the same headers."""
     api.add("A", [1.0])
     for path in ("/stats/?symbol=A&k=1", "/symbols/", "/health/"):
@@ -106,7 +106,7 @@ def test_the_list_of_symbols_says_what_each_holds_and_what_there_may_be(api: Api
     assert [one["symbol"] for one in api.get("/symbols/", symbol="A", k="9").json()["symbols"]] == ["EUR/USD"]
 
 
-def test_the_list_of_symbols_cannot_be_deleted_nor_posted_to(api: Api) -> None:
+def test_the_list_of_symbols_cannot_be_deleted_nor_posted_to_405(api: Api) -> None:
     """A path without a symbol serves GET and HEAD only, one with a symbol DELETE only."""
     api.add("A", [1.0])
     for method, path, allow in (
@@ -155,7 +155,7 @@ async def chunks(body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + 100]
 
 
-def test_a_body_may_come_in_chunks(api: Api) -> None:
+def test_a_body_may_come_chunked(api: Api) -> None:
     """A chunked body within the limit is a body."""
     body = json.dumps({"symbol": "A", "values": [1.5] * 1000}).encode()
     response = api.request("POST", "/add_batch/", content=chunks(body))
@@ -163,7 +163,7 @@ def test_a_body_may_come_in_chunks(api: Api) -> None:
 
 
 @pytest.mark.parametrize("symbol", ["EURUSD", "EUR/USD", "ES 03-26", "日経225", "100%", "a.b", ".."])
-def test_a_deleted_symbol_is_gone_and_can_come_back(api: Api, symbol: str) -> None:
+def test_a_deleted_symbol_is_gone_404_and_can_come_back(api: Api, symbol: str) -> None:
     """DELETE frees the slot of any symbol: 204, then it is unknown, and its name starts at 0 again."""
     path = f"/symbols/{quote(symbol, safe='')}".replace("..", "%2E%2E")
     assert api.request("DELETE", path).status_code == 404

@@ -42,7 +42,7 @@ def test_what_is_not_a_batch_is_422_and_says_where(api: Api, name: str) -> None:
     assert problem["errors"] == [{"pointer": f"#{pointer}", "detail": problem["detail"]}]
 
 
-def test_a_refused_batch_creates_no_symbol(api: Api) -> None:
+def test_a_batch_that_is_422_creates_no_symbol(api: Api) -> None:
     """A batch that is refused for a price creates no symbol either."""
     assert api.post(b'{"symbol": "NEW", "values": [1, 1e101]}').status_code == 422
     assert api.state() == {}

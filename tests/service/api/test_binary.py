@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[bytes, str, int, str | None]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_batch_is_refused_and_changes_nothing(api: Api, name: str) -> None:
+def test_what_is_no_batch_is_400_or_422_and_changes_nothing(api: Api, name: str) -> None:
     """A body or a query that is wrong is refused with a problem, nothing is appended, the next batch is served."""
     body, query, status, pointer = REFUSED[name]
     api.add("A", [7.0])

@@ -19,7 +19,7 @@ def assert_windows(api: Api, symbol: str, history: History) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_real_prices_over_http_are_exact(api: Api, name: str) -> None:
+def test_real_prices_over_http_are_exact_also_after_rings_wrap(api: Api, name: str) -> None:
     """Real prices, posted in uneven batches, are answered exactly at every k, also after the ring has wrapped."""
     prices = load(name).tolist()
     history = History()

@@ -1,73 +1,22 @@
 from __future__ import annotations
 
-import json
 import tracemalloc
 from http import HTTPStatus
 
 import numpy as np
 import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api import batch as reading
 from service.api.batch import Batch, read_json
 from service.api.problems import Problem
 from service.api.query import Window, read_query
-from tests.support.bodies import FINE, NOT_A_BATCH, NOT_JSON
 
 MAX_BATCH = 10_000
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["symbol", "values", "x"]), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
-documents = st.fixed_dictionaries(
-    {},
-    optional={
-        "symbol": st.text(max_size=6) | json_values,
-        "values": st.lists(numbers, max_size=6) | json_values,
-        "note": json_values,
-    },
-)
-
-
-def verdict(answer: Batch | Problem | None) -> object:
-    """What two readers must agree on: the batch to the bit, or the status."""
-    if isinstance(answer, Batch):
-        return answer.symbol, answer.prices.tobytes()
-    return answer.status if isinstance(answer, Problem) else None
-
-
-def assert_fast_implies_careful(body: bytes) -> None:
-    fast = reading._read_fast(body)
-    if fast is not None:
-        assert verdict(fast) == verdict(reading._read_carefully(body))
-
-
-@pytest.mark.parametrize("body", [*NOT_JSON.values(), *(body for body, *_ in [*NOT_A_BATCH.values(), *FINE.values()])])
-def test_the_fast_reader_says_yes_only_where_the_careful_one_does(body: bytes) -> None:
-    """Whatever the fast reader takes, the careful reader takes too, with the same prices to the bit."""
-    assert_fast_implies_careful(body)
-
-
-@given(documents.map(lambda document: json.dumps(document).encode("utf-8", "surrogatepass")))
-def test_the_readers_agree_on_any_document(body: bytes) -> None:
-    """The readers agree on whatever json can write, NaN and lone surrogates included."""
-    assert_fast_implies_careful(body)
-
-
-@given(st.text(alphabet='{}[]",:symbolvaues0123456789.-+eE \\u\n', max_size=60))
-@example('{"symbol":"s","values":[1e5]}')
-@example('{"symbol":"s","values":[-0]}')
-@example('{"symbol":"s","values":[1 ,2]}')
-def test_the_readers_agree_on_any_text(text: str) -> None:
-    """The readers agree on strings that are almost JSON."""
-    assert_fast_implies_careful(text.encode())
 
 
 @given(st.lists(numbers, min_size=1, max_size=20))
@@ -96,10 +45,13 @@ def test_prices_outlive_the_next_parse() -> None:
 
 
 @pytest.mark.parametrize("depth", [900, 980, 1000, 1010, 1020, 1030])
-def test_nesting_that_not_every_parser_follows_is_no_defect(depth: int) -> None:
+def test_nesting_that_not_every_parser_follows_is_200_or_400(depth: int) -> None:
     """Where one parser gives up on nesting and another does not, depending on the Python, the answer is one of two."""
     answer = read_json(b'{"symbol":"A","values":[1],"x":' + b"[" * depth + b"]" * depth + b"}", "", MAX_BATCH)
-    assert verdict(answer) in (("A", np.array([1.0]).tobytes()), HTTPStatus.BAD_REQUEST)
+    if isinstance(answer, Batch):
+        assert (answer.symbol, answer.prices.tolist()) == ("A", [1.0])
+    else:
+        assert answer.status == HTTPStatus.BAD_REQUEST
 
 
 def test_a_refused_symbol_is_not_remembered_at_length() -> None:

@@ -4,6 +4,6 @@
 * ``reader``        what a batch and a query are, written down a second time, slowly and exactly
 * ``documents``     bodies: batches in odd clothes, spliced, mutated, or not even text
 * ``streams``       bytes of whole connections: requests in a row, with their framing broken here and there
-* ``conversation``  sends them and reads what comes back with h11, which shares nothing with the service
+* ``conversation``  sends them, and holds every answer to what is common to all
 * ``__main__``      ``make fuzz``: round after round until the time is over
 """

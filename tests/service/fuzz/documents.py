@@ -98,17 +98,32 @@ def dressed(draw: st.DrawFn) -> bytes:
     return f"{draw(space)}{{{text}{draw(space)}}}{draw(space)}".encode("utf-8", "surrogatepass")
 
 
-KNOWN: Final[st.SearchStrategy[bytes]] = st.sampled_from(
-    [
-        body
-        for body in [
-            *NOT_JSON.values(),
-            *(body for body, _ in NOT_A_BATCH.values()),
-            *(body for body, _, _ in FINE.values()),
-        ]
-        if len(body) < MAX_BODY
-    ]
+KNOWN: Final = [
+    *NOT_JSON.values(),
+    *(body for body, _ in NOT_A_BATCH.values()),
+    *(body for body, _, _ in FINE.values()),
+]
+
+SHORT: Final = st.sampled_from([body for body in KNOWN if len(body) < MAX_BODY])
+
+VALUES: Final = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["symbol", "values", "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
 )
+
+WRITTEN: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        "symbol": st.text(max_size=6) | VALUES,
+        "values": st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70), max_size=6)
+        | VALUES,
+        "note": VALUES,
+    },
+).map(lambda document: json.dumps(document).encode("utf-8", "surrogatepass"))
+"""What json writes, NaN, infinities and lone surrogates included."""
 
 DEEP: Final = st.builds(
     lambda bracket, depth, closed: (
@@ -146,8 +161,10 @@ def mutated(draw: st.DrawFn, whole: st.SearchStrategy[bytes], alphabet: bytes) -
 BODIES: Final = st.one_of(
     dressed(),
     dressed(),
-    KNOWN,
-    mutated(dressed() | KNOWN, b'{}[]",:\\ 0123456789.-+eEuntrfal\x00\xc3\xa9\xff\xef\xbb\xbf\n'),
+    SHORT,
+    WRITTEN,
+    st.text(alphabet='{}[]",:symbolvaues0123456789.-+eE \\u\n', max_size=60).map(str.encode),
+    mutated(dressed() | SHORT, b'{}[]",:\\ 0123456789.-+eEuntrfal\x00\xc3\xa9\xff\xef\xbb\xbf\n'),
     DEEP,
     ANYTHING.map(lambda text: text.encode("utf-8", "surrogatepass")),
     st.binary(max_size=60),

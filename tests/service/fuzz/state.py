@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from tests.service.fuzz.conversation import Answer, Connection
+from tests.service.fuzz.conversation import ask
 from tests.service.fuzz.reader import Batch, Refusal
 from tests.support.process import Forked
+from tests.support.sockets import Answer, Wire
 
 SENTINEL: Final = "A"
 """A symbol that is always there, under the name that most documents use."""
@@ -22,10 +23,9 @@ class State:
         for symbol in list(service.symbols):
             service.symbols.delete(symbol)
         self.prices: dict[str, list[float]] = {}
-        with Connection(service.port) as connection:
-            self.apply(
-                connection.ask("POST", "/add_batch/", [b'{"symbol":"A","values":[1.5,-2.5]}']), Batch("A", (1.5, -2.5))
-            )
+        with Wire(service.port) as wire:
+            receipt = ask(wire, "POST", "/add_batch/", [b'{"symbol":"A","values":[1.5,-2.5]}'])
+            self.apply(receipt, Batch("A", (1.5, -2.5)))
         self.check()
 
     def expected(self, batch: Batch | Refusal) -> int:
@@ -52,9 +52,9 @@ class State:
             kept = series._raw[np.arange(max(0, len(prices) - ring), len(prices)) % ring]
             assert kept.tobytes() == np.array(prices[-ring:]).tobytes()
 
-    def check_served(self, connection: Connection) -> None:
+    def check_served(self, wire: Wire) -> None:
         """The next request is served, and its answer is of this state."""
-        answer = connection.ask("GET", f"/stats/?symbol={SENTINEL}&k=2")
+        answer = ask(wire, "GET", f"/stats/?symbol={SENTINEL}&k=2")
         window = self.prices[SENTINEL][-100:]
         assert answer.status == 200
         assert [answer.document[name] for name in ("min", "max", "last")] == [min(window), max(window), window[-1]]

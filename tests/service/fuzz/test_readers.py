@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -7,7 +8,7 @@ from service.api import batch as reading
 from service.api.problems import Problem
 from service.api.query import read_query
 from tests.service.fuzz import reader
-from tests.service.fuzz.documents import BODIES, MAX_BATCH
+from tests.service.fuzz.documents import BODIES, KNOWN, MAX_BATCH
 from tests.service.fuzz.effort import bounded, done
 
 
@@ -16,11 +17,24 @@ def bits(batch: reading.Batch) -> tuple[str, bytes]:
     return batch.symbol, batch.prices.tobytes()
 
 
-@bounded(400)
+@pytest.mark.parametrize("body", KNOWN)
+def test_every_reader_reads_the_known_bodies(body: bytes) -> None:
+    """Bodies of every kind that is refused, and of every kind that is fine, are read alike by all readers."""
+    assert_read_alike(body)
+
+
+@bounded(1000)
 @given(body=BODIES)
+@example(b'{"symbol":"s","values":[1e5]}')
+@example(b'{"symbol":"s","values":[-0]}')
+@example(b'{"symbol":"s","values":[1 ,2]}')
 def test_every_reader_reads_what_is_written(body: bytes) -> None:
     """The fast reader, the careful one and both in turn read any body as an exact and slow one does, to the bit."""
     done["examples"] += 1
+    assert_read_alike(body)
+
+
+def assert_read_alike(body: bytes) -> None:
     fast, careful = reading._read_fast(body), reading._read_carefully(body)
     parsed = reader.parse(body)
     if isinstance(parsed, reader.Refusal):

@@ -50,7 +50,7 @@ class Conversation(RuleBasedStateMachine):
 
     def add(self, symbol: str, prices: list[float]) -> None:
         done["requests"] += 1
-        status, receipt = self.client.add(symbol, prices)
+        status, receipt = self.client.add(symbol, prices).told
         if symbol not in self.histories and len(self.histories) == MAX_SYMBOLS:
             assert status == 409
             return

@@ -25,7 +25,7 @@ def fill(budget: Budget, *sizes: int) -> list[Request]:
     return requests
 
 
-def test_the_oldest_gives_way() -> None:
+def test_the_oldest_unfinished_request_gives_way() -> None:
     """Beyond the budget the request that began first is refused, and no more of them than must be."""
     oldest, *others = fill(Budget(100), 40, 30, 30, 20)
     assert oldest.gave_way

@@ -6,43 +6,33 @@ from itertools import pairwise
 from service.http.limits import Turns
 
 
-def test_one_goes_on_in_a_turn_of_the_loop() -> None:
+async def test_one_goes_on_in_a_turn_of_the_loop_where_pipelining() -> None:
     """However many wait, whoever does not wait here is served between any two of them, and they keep their order."""
+    turns, events = Turns(), []
 
-    async def scenario() -> None:
-        turns, events = Turns(), []
+    async def pipelined(name: str) -> None:
+        for number in range(3):
+            await turns.mine()
+            events.append(f"{name}{number}")
 
-        async def pipelined(name: str) -> None:
-            for number in range(3):
-                await turns.mine()
-                events.append(f"{name}{number}")
+    async def other() -> None:
+        for _ in range(12):
+            events.append("-")
+            await asyncio.sleep(0)
 
-        async def other() -> None:
-            for _ in range(12):
-                events.append("-")
-                await asyncio.sleep(0)
-
-        await asyncio.gather(*map(pipelined, "abc"), other())
-        together = "".join(event[0] for event in events)
-        assert [event for event in events if event != "-"] == [
-            f"{name}{number}" for number in range(3) for name in "abc"
-        ]
-        assert not any(first != "-" and second != "-" for first, second in pairwise(together))
-
-    asyncio.run(scenario())
+    await asyncio.gather(*map(pipelined, "abc"), other())
+    together = "".join(event[0] for event in events)
+    assert [event for event in events if event != "-"] == [f"{name}{number}" for number in range(3) for name in "abc"]
+    assert not any(first != "-" and second != "-" for first, second in pairwise(together))
 
 
-def test_whoever_has_gone_holds_nobody_up() -> None:
+async def test_whoever_has_gone_holds_nobody_up() -> None:
     """A connection that is closed while it waits gives its turn away, and the last one leaves nothing running."""
-
-    async def scenario() -> None:
-        turns = Turns()
-        gone = asyncio.ensure_future(turns.mine())
-        stays = asyncio.ensure_future(turns.mine())
-        await asyncio.sleep(0)
-        gone.cancel()
-        await asyncio.wait_for(stays, 1)
-        assert gone.cancelled()
-        await asyncio.wait_for(turns.mine(), 1)
-
-    asyncio.run(scenario())
+    turns = Turns()
+    gone = asyncio.ensure_future(turns.mine())
+    stays = asyncio.ensure_future(turns.mine())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait_for(stays, 1)
+    assert gone.cancelled()
+    await asyncio.wait_for(turns.mine(), 1)

@@ -4,19 +4,16 @@ import math
 import os
 import re
 import signal
-import socket
-import threading
 import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import httpx
 import pytest
-from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import VERSION
@@ -24,8 +21,10 @@ from service.metrics.counters import BOUNDS, MOST_ROUTES, STATUS_OFFSET, STATUSE
 from service.metrics.exposition import Exposition
 from service.settings import Settings
 from tests.service.conftest import Api
-from tests.support.load import CUT, Client, batch, connected_to_each
+from tests.support.load import CUT, Client, batch, connected_to_each, meanwhile, together
 from tests.support.process import ROOT, Forked, forked, until
+from tests.support.scrape import Labelled, Scrape
+from tests.support.sockets import HEALTH, Wire, last, request
 
 CONNECTIONS = 20
 REQUEST_SECONDS = 1.0
@@ -39,63 +38,6 @@ SETTINGS = Settings(
 SYMBOL_ROUTE = "/symbols/<symbol>"
 
 
-Labelled = Counter[tuple[str, ...]]
-"""Samples by what some of their labels say."""
-
-
-class Scrape:
-    """One answer of /metrics, as the official parser reads it."""
-
-    def __init__(self, text: str) -> None:
-        self.families: dict[str, Metric] = {}
-        self._samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
-        for family in text_string_to_metric_families(text):
-            assert family.name not in self.families, "a family is written in one piece"
-            self.families[family.name] = family
-            for sample in family.samples:
-                key = sample.name, frozenset(sample.labels.items())
-                assert key not in self._samples, "a sample is written once"
-                self._samples[key] = sample.value
-
-    @classmethod
-    def of(cls, url: str) -> Self:
-        """Ask whichever worker a new connection meets."""
-        with Client(url) as client:
-            return cls.through(client)
-
-    @classmethod
-    def through(cls, client: Client) -> Self:
-        """Ask the worker that a client is connected to."""
-        client._connection.request("GET", "/metrics/")
-        response = client._connection.getresponse()
-        text = response.read().decode()
-        assert response.status == 200, text
-        return cls(text)
-
-    def __getitem__(self, name: str) -> float:
-        """A sample without labels."""
-        return self._samples[name, frozenset()]
-
-    def total(self, name: str, **labels: str) -> float:
-        """The sum of the samples that have these labels."""
-        return sum(
-            value for (one, named), value in self._samples.items() if one == name and named >= frozenset(labels.items())
-        )
-
-    def by(self, name: str, *labels: str) -> Labelled:
-        """Samples by what some of their labels say."""
-        found: Labelled = Counter()
-        for (one, named), value in self._samples.items():
-            if one == name:
-                texts = dict(named)
-                found[tuple(texts[label] for label in labels)] += int(value)
-        return found
-
-    def answers(self) -> Labelled:
-        """Answers by route and status."""
-        return self.by("tenfold_http_requests_total", "route", "status")
-
-
 SCRAPED: Labelled = Counter({("/metrics", "200"): 1})
 """What a scrape adds for the next one to see; it does not see itself."""
 
@@ -105,7 +47,7 @@ def service() -> Iterator[Forked]:
     with forked(SETTINGS) as process:
         yield process
         assert process.stop() == 0
-        assert "Traceback" not in "".join(process.log)
+        process.assert_no_defect()
 
 
 class Ask(NamedTuple):
@@ -116,11 +58,8 @@ class Ask(NamedTuple):
     status: int
 
 
-def ask(method: str, path: str, route: str, status: int, body: bytes = b"", *headers: str) -> Ask:
-    head = [f"{method} {path} HTTP/1.1", "host: test", "connection: close", *headers]
-    if body:
-        head.append(f"content-length: {len(body)}")
-    return Ask("\r\n".join([*head, "", ""]).encode() + body, route, status)
+def ask(method: str, path: str, route: str, status: int, body: bytes | None = None, *headers: str) -> Ask:
+    return Ask(last(request(method, path, *headers, body=body)), route, status)
 
 
 ASKED = [
@@ -129,8 +68,8 @@ ASKED = [
     ask("POST", "/add_batch", "/add_batch", 400, b"{"),
     ask("POST", "/add_batch", "/add_batch", 422, b"{}"),
     ask("POST", "/add_batch", "/add_batch", 415, b"{}", "content-type: text/plain"),
-    ask("POST", "/add_batch", "/add_batch", 413, b"", "content-length: 200000"),
-    ask("POST", "/add_batch", "/add_batch", 408, b"", "content-length: 10"),
+    ask("POST", "/add_batch", "/add_batch", 413, None, "content-length: 200000"),
+    ask("POST", "/add_batch", "/add_batch", 408, None, "content-length: 10"),
     ask("GET", "/stats/?symbol=A&k=1", "/stats", 200),
     ask("HEAD", "/stats?symbol=A&k=1", "/stats", 200),
     ask("GET", "/stats/?symbol=A&k=0", "/stats", 400),
@@ -147,42 +86,28 @@ ASKED = [
 ]
 
 
-def statuses_of(service: Forked, asked: Ask, into: list[bytes]) -> None:
-    """Send a request and note the status of its answer."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-        connection.sendall(asked.request)
-        received = b""
-        try:
-            while data := connection.recv(65536):
-                received += data
-        except ConnectionResetError:  # part of the request was not read
-            pass
-        into.append(received.split(b" ", 2)[1])
+def status_of(service: Forked, asked: Ask) -> int:
+    """Send a request and read the status of its answer."""
+    with Wire(service.port) as wire:
+        status = wire.ask(asked.request).status
+        wire.rest()
+    return status
 
 
-def test_every_answer_is_counted_once(service: Forked) -> None:
+def test_every_answer_is_counted_once_in_the_metrics(service: Forked) -> None:
     """Whichever worker gave them, all answers are there, by the right route and status, and nothing else is."""
     rounds = 5
     before = Scrape.of(service.url).answers()
-    received: list[list[bytes]] = [[] for _ in ASKED * rounds]
-    threads = [
-        threading.Thread(target=statuses_of, args=(service, one, into))
-        for one, into in zip(ASKED * rounds, received, strict=True)
-        if one.status == 408
-    ]
-    for thread in threads:  # these take their time
-        thread.start()
-    for one, into in zip(ASKED * rounds, received, strict=True):
-        if one.status != 408:
-            statuses_of(service, one, into)
-    for thread in threads:
-        thread.join(20)
+    late = [partial(status_of, service, one) for one in ASKED * rounds if one.status == 408]
+    others = [one for one in ASKED * rounds if one.status != 408]
+    *found, received = together(*late, lambda: [status_of(service, one) for one in others])
     expected: Labelled = Counter((one.route, str(one.status)) for one in ASKED * rounds)
-    assert received == [[str(one.status).encode()] for one in ASKED * rounds]
+    assert found == [408] * len(late)
+    assert received == [one.status for one in others]
     assert Scrape.of(service.url).answers() - before == expected + SCRAPED
 
 
-def test_all_workers_tell_the_same(service: Forked) -> None:
+def test_all_workers_tell_the_same_metrics(service: Forked) -> None:
     """Whichever worker is asked, it tells of all of them."""
     with connected_to_each(service) as clients:
         assert len(clients) == 2
@@ -194,11 +119,11 @@ def test_all_workers_tell_the_same(service: Forked) -> None:
     assert set(told[0].by("tenfold_connections", "worker")) == {("0",), ("1",)}
 
 
-def test_histograms_agree_with_the_counts(service: Forked) -> None:
+def test_histograms_of_the_metrics_agree_with_the_counts(service: Forked) -> None:
     """A histogram's buckets grow up to +Inf, which is its count, which is the sum of the answers of its class."""
     for one in ASKED:
         if one.status != 408:
-            statuses_of(service, one, [])
+            status_of(service, one)
     scrape = Scrape.of(service.url)
     samples = scrape.families["tenfold_http_request_seconds"].samples
     buckets: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -224,25 +149,24 @@ def test_histograms_agree_with_the_counts(service: Forked) -> None:
             assert seconds <= math.fsum(n * bound for n, bound in zip(each, BOUNDS, strict=False)) * (1 + 1e-9)
 
 
-def test_a_slow_client_is_not_in_the_latency(service: Forked) -> None:
+def test_a_slow_client_is_not_in_the_latency_metrics(service: Forked) -> None:
     """What is timed lies between a client's sending of its last bytes and its answer, however slow it was before."""
     body = batch("A", [1.0])
     before = Scrape.of(service.url)
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-        connection.sendall(b"POST /add_batch HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n\r\n" % len(body))
+    with Wire(service.port) as wire:
+        wire.send(request("POST", "/add_batch", f"Content-Length: {len(body)}"))
         time.sleep(0.5)
-        connection.sendall(body[:-1])
+        wire.send(body[:-1])
         time.sleep(0.2)
         sent = time.monotonic()
-        connection.sendall(body[-1:])
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert wire.ask(body[-1:]).status == 200
         took = time.monotonic() - sent
     after = Scrape.of(service.url)
     name, labels = "tenfold_http_request_seconds_sum", {"route": "/add_batch", "class": "2xx"}
     assert 0 < after.total(name, **labels) - before.total(name, **labels) < took
 
 
-def test_clients_cannot_make_labels(service: Forked) -> None:
+def test_clients_cannot_make_labels_of_metrics(service: Forked) -> None:
     """Paths, methods and symbols that a client thinks up leave no trace but a count."""
     with httpx.Client(base_url=service.url) as client:
         client.get("/unknown")
@@ -269,39 +193,31 @@ def restarted(url: str, times: int) -> bool:
     return False
 
 
-def test_no_answer_is_lost_with_its_worker() -> None:
+def test_no_answer_is_lost_from_the_metrics_with_a_worker_at_sigkill() -> None:
     """Through a kill -9 under load, every answer that was given stays counted, and none is invented.
 
     A request that was cut off may have been counted, as the kill may have come after the counting.
     """
-    stop = threading.Event()
     answered, cut = [0] * 4, [0] * 4
+    kills = 3
 
-    def load(number: int, url: str) -> None:
-        with Client(url) as client:
-            while not stop.is_set():
-                try:
-                    assert client.stats("A", 1).status == 200
-                    answered[number] += 1
-                except CUT:
-                    cut[number] += 1
+    def load(number: int, client: Client) -> None:
+        try:
+            assert client.stats("A", 1).status == 200
+            answered[number] += 1
+        except CUT:
+            cut[number] += 1
 
     with forked(SETTINGS) as service:
         with Client(service.url) as client:
             client.add("A", [1.0])
-        threads = [threading.Thread(target=load, args=(number, service.url)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        kills = 3
-        for kill in range(1, kills + 1):
-            least = sum(answered) + 100
-            until(partial(lambda least: sum(answered) > least, least), 20)
-            os.kill(service.workers()[0], signal.SIGKILL)
-            until(partial(restarted, service.url, kill), SOON)
-            assert Scrape.of(service.url).answers()["/stats", "200"] > least
-        stop.set()
-        for thread in threads:
-            thread.join(20)
+        with meanwhile(service.url, *(partial(load, number) for number in range(4))):
+            for kill in range(1, kills + 1):
+                least = sum(answered) + 100
+                until(partial(lambda least: sum(answered) > least, least), 20)
+                os.kill(service.workers()[0], signal.SIGKILL)
+                until(partial(restarted, service.url, kill), SOON)
+                assert Scrape.of(service.url).answers()["/stats", "200"] > least
         after = Scrape.of(service.url)
         counted = after.answers()["/stats", "200"]
         assert sum(cut) > 0, "the kills were to hit somebody"
@@ -310,20 +226,19 @@ def test_no_answer_is_lost_with_its_worker() -> None:
         until(lambda: Scrape.of(service.url).total("tenfold_connections") == 1, SOON)  # the scrape's own
 
 
-def test_connections_are_counted(service: Forked) -> None:
+def test_connections_refused_with_503_are_counted_in_the_metrics(service: Forked) -> None:
     """Refused connections are counted, and not as requests; no connection is told to be open once all have left."""
     before = Scrape.of(service.url)
     served = refused = 0
-    with ExitStack() as stack:
+    with ExitStack() as wires:
         for _ in range(4 * CONNECTIONS):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=10))
+            wire = wires.enter_context(Wire(service.port))
             try:
-                connection.sendall(b"GET /health HTTP/1.1\r\nhost: test\r\n\r\n")
-                status = connection.recv(65536).split(b" ", 2)[1]
+                status = wire.ask(HEALTH).status
             except ConnectionError:  # closed before the request was there
-                status = b"503"
-            served += status == b"200"
-            refused += status == b"503"
+                status = 503
+            served += status == 200
+            refused += status == 503
     assert served + refused == 4 * CONNECTIONS
     assert 0 < served <= 2 * CONNECTIONS
     after: Scrape | None = None
@@ -338,19 +253,15 @@ def test_connections_are_counted(service: Forked) -> None:
     until(lambda: Scrape.of(service.url).total("tenfold_connections") == 1, SOON)  # the scrape's own
 
 
-def test_timed_out_connections_are_counted() -> None:
+def test_connections_past_a_timeout_or_deadline_are_counted_in_the_metrics() -> None:
     """Who asks nothing, does not finish asking, or does not take its answers is closed and counted, each for itself."""
     settings = Settings(workers=1, max_k=1, request_seconds=1.5, idle_seconds=0.5)
-    with forked(settings) as service, ExitStack() as stack:
-        idle, asking, deaf = (stack.enter_context(socket.socket()) for _ in range(3))
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        for connection in (idle, asking, deaf):
-            connection.settimeout(10)
-            connection.connect(("127.0.0.1", service.port))
-        asking.sendall(b"GET /hea")
-        deaf.sendall(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n" * 2000)  # more answers than any buffer holds
-        assert asking.recv(65536).startswith(b"HTTP/1.1 408 ")
-        assert idle.recv(65536) == b""
+    with forked(settings) as service, ExitStack() as wires:
+        idle, asking, deaf = (wires.enter_context(Wire(service.port, receive_buffer=4096)) for _ in range(3))
+        asking.send(b"GET /hea")
+        deaf.send(request("GET", "/metrics") * 2000)  # more answers than any buffer holds
+        assert asking.answer().status == 408
+        assert idle.ends()
         until(lambda: Scrape.of(service.url).total("tenfold_connections_timed_out_total") == 3, SOON)
         scrape = Scrape.of(service.url)
     reasons = scrape.by("tenfold_connections_timed_out_total", "reason")
@@ -358,7 +269,7 @@ def test_timed_out_connections_are_counted() -> None:
     assert scrape.answers()["none", "408"] == 1
 
 
-def test_symbols_are_told_of_while_they_exist(service: Forked) -> None:
+def test_metrics_tell_of_symbols_while_they_exist(service: Forked) -> None:
     """Prices and batches of a symbol are those appended since it was created; at rest fewer than ten lag behind."""
     name = 'a"b\\n日本'
     with Client(service.url) as client:
@@ -387,7 +298,7 @@ def test_symbols_are_told_of_while_they_exist(service: Forked) -> None:
         assert Scrape.of(service.url).by("tenfold_prices_total", "symbol") == {(name,): 1}
 
 
-def test_what_is_constant(service: Forked) -> None:
+def test_what_is_constant_in_the_metrics(service: Forked) -> None:
     """The limits are those of the settings, the versions those that run, and the workers take memory of their own."""
     scrape = Scrape.of(service.url)
     assert scrape["tenfold_symbols_limit"] == SETTINGS.max_symbols
@@ -408,7 +319,7 @@ def test_what_is_constant(service: Forked) -> None:
     assert project["version"] == VERSION
 
 
-def test_the_text_is_as_prometheus_wants_it(api: Api) -> None:
+def test_the_text_of_the_metrics_is_as_prometheus_wants_it(api: Api) -> None:
     """Type and version are in the header; every family is described; names and kinds follow the conventions."""
     api.add("A", [1.0])
     response = api.get("/metrics")
@@ -425,7 +336,7 @@ def test_the_text_is_as_prometheus_wants_it(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
-def test_head(api: Api, path: str) -> None:
+def test_head_of_the_metrics(api: Api, path: str) -> None:
     """HEAD gives the headers of GET and no body."""
     head, get = api.request("HEAD", path), api.get(path)
     assert head.status_code == 200
@@ -434,7 +345,7 @@ def test_head(api: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\\", '"', "\n", "\\n", '\\"', "日経225", "a,b={c}", "", " ", '"} 1\n#'])
-def test_labels_come_back_as_they_were(text: str) -> None:
+def test_labels_of_metrics_come_back_as_they_were(text: str) -> None:
     """Whatever a label says, the official parser reads it as it was, and reads the sample after it, too."""
     out = Exposition()
     out.gauge("metric", "Of \\ and \n.", [({"label": text, "other": text}, 1.5), ({"label": "last", "other": ""}, 2)])
@@ -446,7 +357,7 @@ def test_labels_come_back_as_they_were(text: str) -> None:
     ]
 
 
-def test_every_worker_has_cells_of_its_own() -> None:
+def test_every_worker_has_cells_of_its_own_for_its_metrics() -> None:
     """Two workers, two routes or two statuses never share a cell, whatever status there may be."""
     metrics = SharedMetrics(3)
     counters = [metrics.of_worker(number) for number in range(3)]

@@ -70,7 +70,7 @@ def annotated(text: str) -> set[str]:
     return set(re.findall(r"\$labels\.(\w+)", text))
 
 
-def test_alerts_watch_what_is_exposed(exposed: Exposed) -> None:
+def test_alerts_watch_metrics_that_are_exposed(exposed: Exposed) -> None:
     """Every alert is complete, and is about metrics and labels that there are, in its text as well."""
     found = rules()
     assert len({rule["alert"] for rule in found}) == len(found) > 0
@@ -88,7 +88,7 @@ def queries() -> Iterator[tuple[str, str]]:
             yield target["expr"], target["legendFormat"]
 
 
-def test_the_dashboard_shows_what_is_exposed(exposed: Exposed) -> None:
+def test_the_dashboard_shows_metrics_that_are_exposed(exposed: Exposed) -> None:
     """Every query of the dashboard, and its legend, is about metrics and labels that there are."""
     found = list(queries())
     assert found
@@ -97,7 +97,7 @@ def test_the_dashboard_shows_what_is_exposed(exposed: Exposed) -> None:
         assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= labels, (expression, legend)
 
 
-def test_the_dashboard_shows_everything(exposed: Exposed) -> None:
+def test_the_dashboard_shows_all_metrics(exposed: Exposed) -> None:
     """No metric is kept from the dashboard, except what is constant or shown in another unit."""
     constant = {
         "tenfold_batch_limit_prices",
@@ -141,7 +141,7 @@ def test_the_dashboard_is_whole() -> None:
         "tenfold_symbols > on (instanze) group_left () tenfold_symbols_limit",
     ],
 )
-def test_a_name_that_is_not_there_is_found(expression: str, exposed: Exposed) -> None:
+def test_a_name_of_metrics_that_is_not_there_is_found(expression: str, exposed: Exposed) -> None:
     """What these tests judge with sees a metric or a label that does not exist."""
     with pytest.raises(AssertionError):
         assert_known(expression, exposed)

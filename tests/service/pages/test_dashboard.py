@@ -6,18 +6,18 @@ browser lives as long as this module's tests, and all that needs it is in this m
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
 import shutil
 import statistics
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Self
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -35,11 +35,12 @@ from playwright.sync_api import (
 )
 
 from tests.support import prices
+from tests.support.credentials import token_file
+from tests.support.load import Client, meanwhile
 from tests.support.process import Process, running
 
 MAX_K = 8
 MAX_SYMBOLS = 12
-BATCH = 10_000
 
 CONTRAST = """() => {
     const luminance = (rgb) => {
@@ -66,31 +67,6 @@ CONTRAST = """() => {
     return worst.sort((a, b) => a[0] - b[0]);
 }"""
 """The contrast of every text that is shown with what is behind it, by the formula of WCAG 2, least first."""
-
-
-class Client:
-    """What a producer does, and what it would expect the page to show."""
-
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url)
-
-    def add(self, symbol: str, values: list[float]) -> None:
-        for start in range(0, len(values), BATCH):
-            batch = {"symbol": symbol, "values": values[start : start + BATCH]}
-            assert self.http.post("/add_batch/", json=batch).status_code == 200
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.http.close()
-
-    def delete(self, symbol: str) -> None:
-        assert self.http.delete(f"/symbols/{quote(symbol, safe='')}").status_code == 204
-
-    def delete_all(self) -> None:
-        for entry in self.http.get("/symbols/").json()["symbols"]:
-            self.delete(entry["symbol"])
 
 
 class Watch:
@@ -157,7 +133,8 @@ def shared_service() -> Iterator[Process]:
 def client(shared_service: Process) -> Iterator[Client]:
     """A client of a service without symbols."""
     with Client(shared_service.url) as client:
-        client.delete_all()
+        for entry in client.request("GET", "/symbols/").document["symbols"]:
+            assert client.delete(entry["symbol"]).status == 204
         yield client
 
 
@@ -185,7 +162,7 @@ def watch(browser: Browser, shared_service: Process) -> Iterator[Watch]:
 @pytest.fixture
 def page(watch: Watch, client: Client, shared_service: Process) -> Page:
     """The dashboard of a service without symbols."""
-    assert client.http.get("/symbols/").json()["symbols"] == []
+    assert client.request("GET", "/symbols/").document["symbols"] == []
     watch.page.goto(shared_service.url)
     return watch.page
 
@@ -232,14 +209,14 @@ def test_every_window_shows_its_numbers(page: Page, client: Client) -> None:
     """Minimum, average, maximum and deviation of each window are those of the prices that were posted."""
     ticks = prices.load("eurusd_ticks").tolist()
     values = [*ticks, *reversed(ticks)][:12_345]
-    client.add("EURUSD", values)
+    client.fill("EURUSD", values)
     expect(card(page, "EURUSD").locator(".price")).to_have_text(f"{values[-1]:.5f}")
     for k in range(1, MAX_K + 1):
         shown = row(page, "EURUSD", k)
         expect(shown.locator(".min")).not_to_have_text("")
         assert_row(shown, values[-(10**k) :])
         expect(shown.locator(".note")).to_contain_text("of 12,345" if k >= 5 else "±")
-    client.add("EURUSD", [1.23456])
+    client.fill("EURUSD", [1.23456])
     expect(card(page, "EURUSD").locator(".price")).to_have_text("1.23456")
     expect(row(page, "EURUSD", 1).locator(".max")).to_have_text("1.23456")
     for k in (1, 4, 8):
@@ -249,7 +226,7 @@ def test_every_window_shows_its_numbers(page: Page, client: Client) -> None:
 def test_bars_lie_on_one_scale(page: Page, client: Client) -> None:
     """A bar begins and ends where its extremes lie between those of the longest window; the box lies in between."""
     values = [float(n) for n in range(1, 101)] + [40.0] * 5 + [60.0] * 5
-    client.add("S", values)
+    client.fill("S", values)
     expect(row(page, "S", 1).locator(".max")).to_have_text("60")
 
     def places(k: int) -> list[float]:
@@ -274,11 +251,11 @@ def test_bars_lie_on_one_scale(page: Page, client: Client) -> None:
 
 def test_numbers_that_are_hard_to_write(page: Page, client: Client) -> None:
     """Huge, tiny, negative and constant prices are written so that they can be read."""
-    client.add("huge", [1e99, -1.5e99])
-    client.add("tiny", [2.5e-9])
-    client.add("negative", [-1234567.25, -1234567.5])
-    client.add("noise", [1e9 + n * 1e-3 for n in range(10)])
-    client.add("zero", [0.0] * 3)
+    client.fill("huge", [1e99, -1.5e99])
+    client.fill("tiny", [2.5e-9])
+    client.fill("negative", [-1234567.25, -1234567.5])
+    client.fill("noise", [1e9 + n * 1e-3 for n in range(10)])
+    client.fill("zero", [0.0] * 3)
     for symbol, text in [("huge", "−1.5E99"), ("tiny", "2.5E−9"), ("negative", "−1,234,567.50"), ("zero", "0")]:
         expect(card(page, symbol).locator(".price")).to_have_text(text)
     expect(row(page, "negative", 1).locator(".avg")).to_have_text(re.compile(r"−1,234,567\.375"))
@@ -297,7 +274,7 @@ def test_a_name_is_text_whatever_it_says(page: Page, client: Client) -> None:
         "'\"`${1}",
     ]
     for name in names:
-        client.add(name, [1.0, 2.0])
+        client.fill(name, [1.0, 2.0])
     for name in names:
         expect(card(page, name).locator("h2")).to_have_text(name)
         expect(row(page, name, 1).locator(".avg")).to_have_text("1.50")  # so it was asked for by its right name
@@ -325,7 +302,7 @@ def test_nothing_to_show_yet(page: Page, client: Client) -> None:
     assert httpx.post(command[1], content=options["-d"], headers={header: value}).status_code == 200
     expect(card(page, "EURUSD").locator(".price")).to_have_text("1.25")
     expect(page.get_by_role("heading", name="No symbol yet")).to_be_hidden()
-    client.delete("EURUSD")
+    assert client.delete("EURUSD").status == 204
     expect(page.get_by_role("heading", name="No symbol yet")).to_be_visible()
     expect(page.locator(".card")).to_have_count(0)
 
@@ -333,13 +310,13 @@ def test_nothing_to_show_yet(page: Page, client: Client) -> None:
 def test_a_symbol_that_falls_silent(watch: Watch, client: Client, shared_service: Process) -> None:
     """Twelve seconds without a price are said to be so, and forgotten with the next one."""
     watch.page.clock.install()
-    client.add("QUIET", [1.0])
+    client.fill("QUIET", [1.0])
     watch.page.goto(shared_service.url)
     meta = card(watch.page, "QUIET").locator(".meta")
     expect(meta).to_contain_text("0 prices/s · 1 in all")
     watch.page.clock.fast_forward(12_000)
     expect(meta).to_have_text(re.compile(r"^no new price for 1[2-9] s$"))
-    client.add("QUIET", [2.0])
+    client.fill("QUIET", [2.0])
     expect(meta).to_contain_text("2 in all")
 
 
@@ -348,8 +325,8 @@ def test_a_restart_is_survived_and_the_old_run_not_shown_as_live(browser: Browse
     with running("--workers", "1") as first, opened(browser, first.url) as watch:
         page = watch.page
         with Client(first.url) as client:
-            client.add("OLD", [1.0])
-            client.add("BOTH", [5.0, 7.0])
+            client.fill("OLD", [1.0])
+            client.fill("BOTH", [5.0, 7.0])
         page.goto(first.url)
         expect(row(page, "BOTH", 1).locator(".avg")).to_have_text("6.00")
         first.end()
@@ -358,25 +335,21 @@ def test_a_restart_is_survived_and_the_old_run_not_shown_as_live(browser: Browse
         expect(page.locator("#summary")).to_have_text("")
         for symbol in ("OLD", "BOTH"):
             expect(card(page, symbol).locator(".meta")).to_have_text(re.compile(r"^as of \d\d:\d\d:\d\d$"))
-        second = Process("--port", str(first.port), "--workers", "1")
-        try:
+        with running(port=first.port, workers=1) as second, Client(second.url) as client:
             expect(page.locator("#state")).to_have_text("live")
             expect(page.get_by_role("heading", name="No symbol yet")).to_be_visible()
-            with Client(second.url) as client:
-                client.add("BOTH", [8.0, 9.0, 10.0, 11.0])
+            client.fill("BOTH", [8.0, 9.0, 10.0, 11.0])
             expect(row(page, "BOTH", 1).locator(".avg")).to_have_text("9.50")
             expect(card(page, "BOTH").locator(".meta")).to_contain_text("4 in all")
             expect(page.locator(".card")).to_have_count(1)
             expect(page.get_by_text("The service does not answer.")).to_be_hidden()
-        finally:
-            second.end()
         expect(page.locator("#state")).to_have_text("disconnected")
         watch.forgive("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET")
 
 
-def test_an_answer_that_cannot_be_read_is_no_reason_to_stop(watch: Watch, client: Client, page: Page) -> None:
+def test_a_503_or_an_answer_that_cannot_be_read_is_no_reason_to_stop(watch: Watch, client: Client, page: Page) -> None:
     """A 503, and what a broken proxy may send, are said, and the page goes on when they are over."""
-    client.add("A", [1.0])
+    client.fill("A", [1.0])
     expect(card(page, "A")).to_be_visible()
     for status, body, text in [(503, "", "no connection to spare"), (200, "<html>", "cannot read (HTTP 200)")]:
         page.route("**/symbols/", partial(Route.fulfill, status=status, body=body))
@@ -386,17 +359,14 @@ def test_an_answer_that_cannot_be_read_is_no_reason_to_stop(watch: Watch, client
     watch.forgive("status of 503")
 
 
-def test_a_token_is_asked_for_and_kept_in_the_tab(browser: Browser, tmp_path: Path) -> None:
+def test_a_token_is_asked_for_upon_401_and_kept_in_the_tab(browser: Browser, tmp_path: Path) -> None:
     """On 401 the page asks for a token, says if it is refused, sends it as it should, and forgets it on request."""
     reader, writer = "read-" + "r" * 16, "write-" + "w" * 16
-    tokens = tmp_path / "tokens"
-    tokens.write_text(f"read {reader}\nwrite {writer}\n")
-    guarded = ("--workers", "1", "--token-file", str(tokens))
-    with running(*guarded) as service, opened(browser, service.url) as watch:
+    tokens = token_file(tmp_path, read=reader, write=writer)
+    with running(*tokens, workers=1) as service, opened(browser, service.url) as watch:
         page = watch.page
-        with Client(service.url) as client:
-            client.http.headers["Authorization"] = f"Bearer {writer}"
-            client.add("SECRET", [42.5])
+        with Client(service.url, writer) as client:
+            client.fill("SECRET", [42.5])
         page.goto(service.url)
         field = page.get_by_label("Token", exact=True)
         expect(field).to_be_focused()
@@ -422,8 +392,8 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(browser: Browser, tmp_path: Pa
 
 def test_the_keyboard_reaches_every_number(page: Page, client: Client) -> None:
     """Tab goes from card to card, arrows from window to window; the numbers appear beside, and Escape hides them."""
-    client.add("A", [1.0, 2.0, 4.0])
-    client.add("B", [3.0])
+    client.fill("A", [1.0, 2.0, 4.0])
+    client.fill("B", [3.0])
     for k in range(1, MAX_K + 1):
         expect(row(page, "A", k).locator(".min")).to_have_text("1")
     tooltip = page.locator("#tooltip")
@@ -454,7 +424,7 @@ def test_the_keyboard_reaches_every_number(page: Page, client: Client) -> None:
 
 def test_a_screen_reader_finds_headings_and_tables(page: Page, client: Client) -> None:
     """Each symbol is a region with a heading, and a table whose rows and columns have names."""
-    client.add("EURUSD", [1.25, 1.5])
+    client.fill("EURUSD", [1.25, 1.5])
     region = page.get_by_role("region", name="EURUSD")
     expect(region.get_by_role("heading", level=2)).to_have_text("EURUSD")
     table = region.get_by_role("table", name="EURUSD")
@@ -469,7 +439,7 @@ def test_a_screen_reader_finds_headings_and_tables(page: Page, client: Client) -
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark(browser: Browser, client: Client, shared_service: Process, scheme: str) -> None:
     """The page follows the system until a theme is chosen, which stays; all text has a contrast of at least 4.5."""
-    client.add("EURUSD", [1.25, 1.5])
+    client.fill("EURUSD", [1.25, 1.5])
     with opened(browser, shared_service.url, color_scheme=scheme) as watch:
         page = watch.page
         page.goto(shared_service.url)
@@ -502,7 +472,7 @@ def test_a_phone_need_not_scroll_sideways(browser: Browser, client: Client, shar
         expect(page.get_by_role("heading", name="No symbol yet")).to_be_visible()
         width = "[document.documentElement.scrollWidth, innerWidth]"
         assert page.evaluate(width) == [360, 360]
-        client.add("W" * 64, [123_456_789_012.125, -123_456_789_012.125] * 5_000)
+        client.fill("W" * 64, [123_456_789_012.125, -123_456_789_012.125] * 5_000)
         shown = row(page, "W" * 64, 6)
         expect(shown.locator(".min")).to_have_text("−123,456,789,012.125")
         shown.hover()
@@ -516,37 +486,16 @@ def test_a_phone_need_not_scroll_sideways(browser: Browser, client: Client, shar
 
 def test_one_symbol_has_the_room_for_its_numbers(page: Page, client: Client) -> None:
     """A card on its own shows the numbers beside the bars; one among many keeps them for tooltip and screen reader."""
-    client.add("S0", [1.0, 2.0])
+    client.fill("S0", [1.0, 2.0])
     width = "(e) => e.getBoundingClientRect().width"
     expect(row(page, "S0", 1).locator(".dev")).to_have_text("0.500")
     assert row(page, "S0", 1).locator(".dev").evaluate(width) > 20
     for n in range(1, 10):
-        client.add(f"S{n}", [1.0, 2.0])
+        client.fill(f"S{n}", [1.0, 2.0])
     expect(page.locator(".card")).to_have_count(10)
     assert row(page, "S0", 1).locator(".dev").evaluate(width) == 1
     bottoms = page.locator(".card").evaluate_all("(all) => all.map((e) => e.getBoundingClientRect().bottom)")
     assert max(bottoms) <= 900  # ten are on a screen of 1440 × 900 at once
-
-
-@contextmanager
-def streaming(client: Client, symbols: list[str]) -> Iterator[None]:
-    """A price to each symbol, again and again."""
-    over = threading.Event()
-
-    def stream() -> None:
-        price = 1.0
-        while not over.wait(0.02):
-            price += 0.25
-            for symbol in symbols:
-                client.add(symbol, [price])
-
-    thread = threading.Thread(target=stream)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def settled(page: Page, condition: Callable[[], bool]) -> None:
@@ -558,16 +507,24 @@ def settled(page: Page, condition: Callable[[], bool]) -> None:
     pytest.fail("not within 15 s")
 
 
-def test_the_service_is_asked_sparingly(watch: Watch, client: Client, page: Page) -> None:
+def test_the_service_is_asked_sparingly(watch: Watch, client: Client, page: Page, shared_service: Process) -> None:
     """With ten symbols that never rest: at most four lists a second, each symbol's windows once, one request at a time.
 
     When nothing is new, windows are not asked for at all; when nobody looks, hardly anything is.
     """
     symbols = [f"S{n}" for n in range(10)]
     for symbol in symbols:
-        client.add(symbol, [1.0])
+        client.fill(symbol, [1.0])
     expect(page.locator(".card")).to_have_count(10)
-    with streaming(client, symbols):
+    rising = itertools.count(1.25, 0.25)
+
+    def stream(producer: Client) -> None:
+        price = next(rising)
+        for symbol in symbols:
+            producer.fill(symbol, [price])
+        time.sleep(0.02)
+
+    with meanwhile(shared_service.url, stream):
         settled(page, lambda: len(watch.asked_for("/stats/all/")) >= 10)
         lists, windows = len(watch.asked_for("/symbols/")), len(watch.asked_for("/stats/all/"))
         since = page.evaluate("performance.now()")
@@ -599,7 +556,7 @@ def test_only_what_is_on_screen_is_asked_for(browser: Browser, client: Client, s
     """Windows of a card further down are asked for when it is scrolled to, and not before."""
     symbols = [f"S{n}" for n in range(10)]
     for symbol in symbols:
-        client.add(symbol, [1.0])
+        client.fill(symbol, [1.0])
     with opened(browser, shared_service.url, viewport={"width": 360, "height": 600}) as watch:
         watch.page.goto(shared_service.url)
         expect(row(watch.page, "S1", 1).locator(".min")).not_to_have_text("")

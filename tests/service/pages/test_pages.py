@@ -39,7 +39,7 @@ def test_a_page_and_its_parts_are_fenced_in(api: Api) -> None:
         assert {**head.headers, "connection": ""} == {**response.headers, "connection": ""}
 
 
-def test_what_a_browser_has_is_not_sent_again(api: Api) -> None:
+def test_what_a_browser_has_is_not_sent_again_304(api: Api) -> None:
     """If-None-Match with the entity tag, in any of its forms, gets 304 without a body; anything else gets the page."""
     tag = api.get("/").headers["etag"]
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
@@ -51,7 +51,7 @@ def test_what_a_browser_has_is_not_sent_again(api: Api) -> None:
         assert response.content == (FOLDER / "index.html").read_bytes()
 
 
-def test_only_what_is_meant_to_be_is_served(api: Api) -> None:
+def test_only_what_is_meant_to_be_is_served_404_405(api: Api) -> None:
     """No path leads out of the assets, and nothing else in their folder is served."""
     for path in ("/assets/", "/assets/__init__.py", "/assets/../__init__.py", "/assets/%2e%2e/settings.py"):
         assert api.get(path).status_code == 404

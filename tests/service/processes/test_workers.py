@@ -4,11 +4,10 @@ import itertools
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from functools import partial
+from operator import gt
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from tests.support.load import (
     connected_to_each,
     count_of,
     exact_at,
+    meanwhile,
     numbers,
     together,
 )
@@ -34,10 +34,9 @@ BATCH = 300
 
 
 @pytest.fixture
-def shared_service() -> Iterator[Forked]:
-    """Two workers over memory of this process; small rings, so that they go around soon."""
-    with forked(Settings(workers=2, max_k=MAX_K, max_batch=BATCH)) as service:
-        yield service
+def settings() -> Settings:
+    """Two workers; small rings, so that they go around soon."""
+    return Settings(workers=2, max_k=MAX_K, max_batch=BATCH)
 
 
 def is_rolled_up(series: Series) -> bool:
@@ -92,7 +91,10 @@ def test_interleaved_symbols(shared_service: Forked) -> None:
             prices = rng.normal(1000.0, 5.0, int(rng.integers(1, BATCH + 1)))
             history.append(prices)
             client = clients[int(rng.integers(len(clients)))]
-            assert client.add(name, prices) == (200, {"symbol": name, "added": len(prices), "count": history.count})
+            assert client.add(name, prices).told == (
+                200,
+                {"symbol": name, "added": len(prices), "count": history.count},
+            )
             if turn % 5 == 0:
                 k = int(rng.integers(1, MAX_K + 1))
                 assert_answer(client.stats(name, k), history.newest(10**k))
@@ -111,11 +113,9 @@ def test_interleaved_symbols(shared_service: Forked) -> None:
         assert_all_windows(shared_service.symbols.series(name), history)
 
 
-def test_overlapping_requests_of_one_symbol(shared_service: Forked) -> None:
+def test_overlapping_requests_of_one_symbol_while_rings_wrap(shared_service: Forked) -> None:
     """However requests of one symbol overlap, every answer is exactly that of one moment between it and its request."""
     recording = Recording("A")
-    writing = threading.Event()
-    writing.set()
 
     def write(seed: int) -> None:
         generator = random.Random(seed)
@@ -123,19 +123,11 @@ def test_overlapping_requests_of_one_symbol(shared_service: Forked) -> None:
             for _ in range(60):
                 recording.add(client, generator.randint(1, BATCH))
 
-    def write_all() -> None:
-        try:
-            together(*[partial(write, seed) for seed in range(6)])
-        finally:
-            writing.clear()
+    def ask(generator: random.Random, client: Client) -> None:
+        recording.ask(client, generator.randint(1, MAX_K))
 
-    def ask(seed: int) -> None:
-        generator = random.Random(seed)
-        with Client(shared_service.url) as client:
-            while writing.is_set():
-                recording.ask(client, generator.randint(1, MAX_K))
-
-    together(write_all, *(partial(ask, seed) for seed in range(4)))
+    with meanwhile(shared_service.url, *(partial(ask, random.Random(seed)) for seed in range(4))):
+        together(*[partial(write, seed) for seed in range(6)])
     assert len(recording.added) == 360
     assert len(recording.asked) > 100
     recording.check()
@@ -156,7 +148,7 @@ def test_workers_that_meet_a_new_symbol_at_once_share_one_slot(shared_service: F
             assert other.delete(name).status == 204
 
 
-def test_the_limit_holds_across_workers(shared_service: Forked) -> None:
+def test_the_limit_of_symbols_is_409_across_workers(shared_service: Forked) -> None:
     """Of thirty new symbols at once exactly ten are accepted; the others get 409 and stay unknown."""
 
     def first_batch(number: int) -> int:
@@ -175,34 +167,26 @@ def test_the_limit_holds_across_workers(shared_service: Forked) -> None:
                 assert answer.status == 404
 
 
-def test_a_worker_that_stands_still_for_a_while(shared_service: Forked) -> None:
+def test_a_worker_that_stands_still_after_sigstop(shared_service: Forked) -> None:
     """A worker that is stopped for two seconds under load answers late, but what it answers is right."""
-    working = threading.Event()
-    working.set()
     counts = [0] * 8
-
-    def produce(number: int) -> None:
-        with Client(shared_service.url) as client:
-            while working.is_set():
-                begin, end = counts[number], counts[number] + BATCH
-                k = 1 + begin % MAX_K
-                assert client.add(f"S{number}", numbers(bases[number], begin, end)).document["count"] == end
-                assert count_of(client.stats(f"S{number}", k), k, bases[number]) == end
-                counts[number] = end
-
-    def stand_still() -> None:
-        try:
-            time.sleep(0.3)
-            os.kill(worker, signal.SIGSTOP)
-            time.sleep(2.0)
-            os.kill(worker, signal.SIGCONT)
-            time.sleep(0.3)
-        finally:
-            working.clear()
-
     bases = [1_000_000 * number for number in range(8)]
     worker = shared_service.workers()[0]
-    together(stand_still, *(partial(produce, number) for number in range(8)))
+
+    def produce(number: int, client: Client) -> None:
+        begin, end = counts[number], counts[number] + BATCH
+        k = 1 + begin % MAX_K
+        assert client.add(f"S{number}", numbers(bases[number], begin, end)).document["count"] == end
+        assert count_of(client.stats(f"S{number}", k), k, bases[number]) == end
+        counts[number] = end
+
+    with meanwhile(shared_service.url, *(partial(produce, number) for number in range(8))):
+        until(lambda: min(counts) > 0, 20)
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(2.0)
+        os.kill(worker, signal.SIGCONT)
+        before = list(counts)
+        until(lambda: all(map(gt, counts, before)), 20)
     assert worker in shared_service.workers(), "it was replaced"
     with connected_to_each(shared_service) as clients:
         for number, k in itertools.product(range(8), range(1, MAX_K + 1)):
@@ -214,7 +198,7 @@ def test_a_worker_that_stands_still_for_a_while(shared_service: Forked) -> None:
         shared_service.symbols.series(f"S{number}").check()
 
 
-def test_a_deletion_gives_the_memory_back() -> None:
+def test_a_deletion_gives_the_memory_back_404() -> None:
     """What a symbol held belongs to the system again when its deletion is answered, whoever had touched it."""
     with forked(Settings(workers=2, max_k=7)) as service, connected_to_each(service) as clients:
         anyone, *_ = clients.values()
@@ -247,15 +231,7 @@ def test_a_deletion_gives_the_memory_back() -> None:
             assert_answer(client.stats("goes", 6), History([7.0, 9.0]).newest(10**6))
 
 
-def keep_on(url: str, seconds: float, do: Callable[[Client], None]) -> None:
-    """Do something over and over, with a client of one's own."""
-    over = time.monotonic() + seconds
-    with Client(url) as client:
-        while time.monotonic() < over:
-            do(client)
-
-
-def test_deletions_under_load(shared_service: Forked) -> None:
+def test_deletions_under_load_are_never_a_5xx(shared_service: Forked) -> None:
     """While a symbol is deleted again and again under its readers and its writer, no answer is wrong and none a 5xx."""
     recording = Recording("A")
     generator = random.Random(3)
@@ -277,8 +253,9 @@ def test_deletions_under_load(shared_service: Forked) -> None:
     with Client(shared_service.url) as client:
         for name in ("before", "beside"):
             client.add(name, numbers(0, 0, BATCH))
-        together(*(partial(keep_on, shared_service.url, 2.0, do) for do in (write, remove, ask, ask, look)))
-        assert len(recording.removed) >= 5
+        with meanwhile(shared_service.url, write, remove, ask, ask, look):
+            time.sleep(2.0)
+            until(lambda: len(recording.removed) >= 5, 20)
         recording.check()
         for name in ("before", "beside"):
             assert count_of(client.stats(name, MAX_K), MAX_K) == BATCH
