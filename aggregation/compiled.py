@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from pickle import UnpicklingError  # nosec B403 - just an exception
+from pickle import UnpicklingError  # the exception alone  # nosec B403
 from typing import Final, Self, TypeVar
 
 import llvmlite
