@@ -2,7 +2,7 @@
 
 Read in this order:
 
-* ``settings``   every option, its default and its bounds
+* ``settings``   every option, its default and its bounds; ``commands``: how a command line speaks
 * ``wire``       bytes to a batch or a problem; statistics to bytes
 * ``problems``   what errors look like
 * ``logs``       what reaches the log, and in which form
@@ -26,4 +26,4 @@ Read in this order:
 from typing import Final
 
 VERSION: Final = "0.1.0"
-"""As in pyproject.toml."""
+"""Where everything that has a version takes it from, pyproject.toml too."""

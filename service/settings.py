@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from aggregation import Geometry, Layout
+from service.commands import Number
 from service.http.limits import Limits
+
+if TYPE_CHECKING:
+    from aggregation import Geometry, Layout
 
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
@@ -44,11 +47,15 @@ class Settings:
     @property
     def geometry(self) -> Geometry:
         """The shape of every symbol's memory."""
+        from aggregation import Geometry  # noqa: PLC0415 - compiles the kernels, which --help does not need
+
         return Geometry(max_k=self.max_k, max_batch=self.max_batch)
 
     @property
     def layout(self) -> Layout:
         """What lies where in the memory that the workers share."""
+        from aggregation import Layout  # noqa: PLC0415 - likewise
+
         return Layout(self.geometry, self.max_symbols)
 
     @property
@@ -66,31 +73,31 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a click command every option of ``Settings``, each with its default and its environment variable."""
     declared: list[tuple[str, Any, str]] = [
         ("host", str, "Address to listen on."),
-        ("port", click.IntRange(0, 65535), "Port to listen on; 0 takes a free one and says which."),
-        ("workers", click.IntRange(1, 1024), "Processes that serve; by default one for each usable core."),
-        ("max-symbols", click.IntRange(1, 1000), "Symbols there may be; one more is refused."),
-        ("max-k", click.IntRange(1, 8), "Longest window: the last 10^K prices. Bounds the memory."),
-        ("max-batch", click.IntRange(1, 1_000_000), "Most prices in one batch."),
+        ("port", Number(0, 65535), "Port to listen on; 0 takes a free one and says which."),
+        ("workers", Number(1, 1024), "Processes that serve; by default one for each usable core."),
+        ("max-symbols", Number(1, 1000), "Symbols there may be; one more is refused."),
+        ("max-k", Number(1, 8), "Longest window: the last 10^K prices. Bounds the memory."),
+        ("max-batch", Number(1, 1_000_000), "Most prices in one batch."),
         (
             "max-body",
-            click.IntRange(1 * KIBIBYTE),
+            Number(1 * KIBIBYTE),
             "Most bytes in one request body; a batch of 10,000 takes 60 to 250 KB.",
         ),
         ("preallocate", bool, "Touch all memory at the start, so that no batch waits for a page."),
-        ("memory-reserve", click.IntRange(0), "MiB of the machine to leave free: new memory is refused below that."),
-        ("max-connections", click.IntRange(1), "Connections that a worker serves at once; one more is refused."),
+        ("memory-reserve", Number(0), "MiB of the machine to leave free: new memory is refused below that."),
+        ("max-connections", Number(1), "Connections that a worker serves at once; one more is refused."),
         (
             "request-memory",
-            click.IntRange(1),
+            Number(1),
             "MiB that unfinished requests of a worker may hold in all; the oldest is refused beyond.",
         ),
         (
             "request-seconds",
-            click.FloatRange(0.1),
+            Number(0.1, whole=False),
             "How long a request may take to arrive, and its answer to be taken.",
         ),
-        ("idle-seconds", click.FloatRange(0.1), "How long a connection may be idle between requests."),
-        ("stop-seconds", click.FloatRange(0.1), "How long requests in flight may take to finish at a stop."),
+        ("idle-seconds", Number(0.1, whole=False), "How long a connection may be idle between requests."),
+        ("stop-seconds", Number(0.1, whole=False), "How long requests in flight may take to finish at a stop."),
         ("token-file", str, 'Who may come in: lines "read TOKEN" and "write TOKEN". Without it, everybody.'),
         ("cert", str, "Serve HTTPS with this certificate and its chain, a PEM file; needs --key."),
         ("key", str, "The certificate's private key, a PEM file that is not encrypted."),

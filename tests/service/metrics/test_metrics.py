@@ -7,7 +7,6 @@ import signal
 import socket
 import threading
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -25,7 +24,7 @@ from service.metrics.exposition import Exposition
 from service.settings import Settings
 from tests.service.conftest import Api
 from tests.support.load import CUT, Client, batch, connected_to_each
-from tests.support.process import ROOT, Forked, forked, until
+from tests.support.process import Forked, forked, until
 
 CONNECTIONS = 20
 REQUEST_SECONDS = 1.0
@@ -404,8 +403,6 @@ def test_what_is_constant(service: Forked) -> None:
     assert set(memory) == {("0",), ("1",)}
     assert min(memory.values()) > 1 << 20
     assert scrape.total("tenfold_build_info", version=VERSION) == 1
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
 
 
 def test_the_text_is_as_prometheus_wants_it(api: Api) -> None:
