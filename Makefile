@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-# A target whose making failed is not there.
+# A target whose making failed is not there, and one environment is made by one pip at a time.
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 .PHONY: help serve load test browser test-browser picture fuzz soak setup check audit format bench bench-core bench-workers \
     bench-abuse lock clean
