@@ -6,7 +6,11 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help serve load test test-browser picture fuzz soak setup check audit format bench bench-core bench-workers \
+# A target whose making failed is not there, and one environment is made by one pip at a time.
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+.PHONY: help serve load test browser test-browser picture fuzz soak setup check audit format bench bench-core bench-workers \
     bench-abuse lock clean
 
 help:  ## say what there is
@@ -18,16 +22,21 @@ serve: $(VENV)/.runtime  ## start the service; options: make serve ARGS="--port 
 load: $(VENV)/.loadgen  ## put it under load and check every answer: make load ARGS="run --duration 10"
 	@exec $(BIN)/python -m loadgen $(ARGS)
 
-test: $(VENV)/.development $(VENV)/.bench  ## run the whole test suite; options: make test ARGS="-k fold -x"
+test: $(VENV)/.bench browser  ## run the whole test suite; options: make test ARGS="-k fold -x"
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 fuzz: $(VENV)/.development  ## other random requests in every run, for a while: make fuzz SECONDS=600
 	@$(BIN)/python -m tests.service.fuzz $(or $(SECONDS),60) $(SEED)
 
-test-browser: $(VENV)/.development  ## test just the dashboard, in Chromium (apt-get install chromium)
+test-browser: browser  ## test just the dashboard, in Chromium (apt-get install chromium)
 	@$(BIN)/python -m pytest tests/service/pages/test_dashboard.py $(ARGS)
 
-picture: $(VENV)/.development  ## take the picture of the dashboard in the README anew
+# Where this fails, the tests that need a browser say that they were not run.
+browser: $(VENV)/.development
+	@command -v chromium >/dev/null || \
+	    timeout 300 $(BIN)/python -m playwright install --only-shell chromium >/dev/null 2>&1 || true
+
+picture: browser  ## take the picture of the dashboard in the README anew
 	@$(BIN)/python -m docs.picture docs/dashboard.png
 
 setup: $(VENV)/.development  ## just the environment, runtime and development
@@ -75,27 +84,31 @@ clean:  ## remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(BIN)/python:
+# While packages are installed .made has another name. If that is cut off, the next make begins with an empty environment,
+# because what pip had half installed would look finished to it.
+define install
+	@echo "installing $(1) …"
+	@mv $(VENV)/.made $(VENV)/.making
+	@$(PIP) install --require-hashes -r $<
+	@mv $(VENV)/.making $(VENV)/.made
+	@touch $@
+endef
+
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "tenfold needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.runtime: requirements.lock | $(BIN)/python
-	@echo "installing what tenfold runs on …"
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null && $(PYTHON) -m venv --clear $(VENV) >/dev/null || \
+	    { rm -rf $(VENV); echo "this Python makes no virtual environments: apt-get install python3-venv"; exit 1; }
 	@touch $@
+
+$(VENV)/.runtime: requirements.lock $(VENV)/.made
+	$(call install,what tenfold runs on)
 
 $(VENV)/.loadgen: requirements-loadgen.lock $(VENV)/.runtime
-	@echo "installing what the load generator needs …"
-	@$(PIP) install --require-hashes -r requirements-loadgen.lock
-	@touch $@
+	$(call install,what the load generator needs)
 
 $(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
-	@echo "installing what the benchmark compares with …"
-	@$(PIP) install --require-hashes -r requirements-bench.lock
-	@touch $@
+	$(call install,what the benchmark compares with)
 
 $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
-	@echo "installing what tenfold is tested with …"
-	@$(PIP) install --require-hashes -r requirements-dev.lock
-	@touch $@
+	$(call install,what tenfold is tested with)

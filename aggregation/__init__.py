@@ -4,6 +4,7 @@ Read in this order:
 
 * ``levels``   geometry: block sizes, ring capacities, the bytes of one symbol
 * ``kernels``  the loops that touch prices: write, roll up, fold
+* ``compiled``  how they are compiled, and where the machine code is kept
 * ``atomics``  the ordered loads and stores that the kernels publish with
 * ``series``   one symbol: append, roll up, statistics, check; the order of publication
 * ``invariants``  what ``check`` asserts

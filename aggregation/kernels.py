@@ -1,6 +1,6 @@
 """The loops that touch every price or every piece: write, roll up, fold.
 
-Numba functions over plain arrays, compiled ahead of the first call and cached on disk. They are written
+Numba functions over plain arrays, compiled when this module is imported (see ``compiled``). They are written
 as the scalar loops that they are; LLVM makes them fast.
 
 **Numerics.** A summary of a block holds ``min``, ``max``, ``mean_offset`` = Σ(x − min) / N and
@@ -25,9 +25,10 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import float64, int64, njit, types
+from numba import float64, int64, types
 
 from .atomics import fence_acquire, fence_release, load_acquire, store_release
+from .compiled import compiled
 
 # Columns of a summary, of a row of Geometry.plan, and of a run of pieces.
 MIN: Final = 0
@@ -64,13 +65,13 @@ round in the same direction each time, and 10^5 of them lose three digits in a p
 """
 
 
-@njit(types.void(_WORDS, int64, int64), cache=True)
+@compiled(types.void(_WORDS, int64, int64))
 def publish(words: Words, index: int, value: int) -> None:
     """Set words[index] so that whoever sees it sees all that was written before."""
     store_release(words, index, value)
 
 
-@njit(int64(_WORDS, int64), cache=True)
+@compiled(int64(_WORDS, int64))
 def observe(words: Words, index: int) -> int:
     """Read words[index]; what is read afterwards is at least as new."""
     fence_acquire()
@@ -78,7 +79,7 @@ def observe(words: Words, index: int) -> int:
     return value
 
 
-@njit(int64(_PRICES, int64, _GIVEN_PRICES, float64), cache=True)
+@compiled(int64(_PRICES, int64, _GIVEN_PRICES, float64))
 def write(raw: Cells, count: int, prices: Cells, limit: float) -> int:
     """Copy ``prices`` into the ring from position ``count`` on; O(len(prices)).
 
@@ -101,7 +102,7 @@ def write(raw: Cells, count: int, prices: Cells, limit: float) -> int:
     return -1
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _summarise_prices(raw: Cells, begin: int, radix: int, summaries: Cells, row: int) -> None:
     """Lift the ``radix`` prices from raw[begin] on to one summary."""
     low = high = raw[begin]
@@ -123,7 +124,7 @@ def _summarise_prices(raw: Cells, begin: int, radix: int, summaries: Cells, row:
     summaries[row, M2] = squares
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _summarise_blocks(summaries: Cells, begin: int, radix: int, weight: float, row: int) -> None:
     """Combine the ``radix`` blocks from summaries[begin] on, ``weight`` prices each, into one summary."""
     low = summaries[begin, MIN]
@@ -151,7 +152,7 @@ def _summarise_blocks(summaries: Cells, begin: int, radix: int, weight: float, r
     summaries[row, M2] = within + weight * max(0.0, squares - residue * residue / radix)
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _summarise_stretch(
     raw: Cells, summaries: Cells, level: int, child: int, radix: int, weight: float, row: int, blocks: int
 ) -> None:
@@ -164,7 +165,7 @@ def _summarise_stretch(
             _summarise_blocks(summaries, child + i * radix, radix, weight, row + i)
 
 
-@njit(types.void(_WORDS, _PRICES, _SUMMARIES, _PLAN, int64), cache=True)
+@compiled(types.void(_WORDS, _PRICES, _SUMMARIES, _PLAN, int64))
 def roll_up(covered: Words, raw: Cells, summaries: Cells, plan: Words, through: int) -> None:
     """Summarise every newly completed block of levels 1 … ``through``, publishing level by level.
 
@@ -198,7 +199,7 @@ def roll_up(covered: Words, raw: Cells, summaries: Cells, plan: Words, through: 
         store_release(covered, level, end * size)
 
 
-@njit(cache=True)
+@compiled()
 def _add_run(runs: Words, used: int, plan: Words, level: int, begin: int, end: int) -> int:
     """Note that positions [begin, end) are tiled by blocks of ``level``: as one run of the ring, or two at its end."""
     size = plan[level, SIZE]
@@ -219,7 +220,7 @@ def _add_run(runs: Words, used: int, plan: Words, level: int, begin: int, end: i
     return used
 
 
-@njit(cache=True)
+@compiled()
 def _reach(covered: Words, plan: Words, level: int, count: int) -> int:
     """How far a level can tile the first ``count`` prices; by now it may cover more, of a batch that came since."""
     size = plan[level, SIZE]
@@ -227,7 +228,7 @@ def _reach(covered: Words, plan: Words, level: int, count: int) -> int:
     return reach
 
 
-@njit(cache=True)
+@compiled()
 def _tile(runs: Words, covered: Words, plan: Words, start: int, count: int) -> int:
     """Tile the positions [start, count) greedily with what the levels cover; returns the number of runs.
 
@@ -256,7 +257,7 @@ def _tile(runs: Words, covered: Words, plan: Words, start: int, count: int) -> i
     return used
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _add(total: float, lost: float, part: float) -> tuple[float, float]:
     """Kahan's compensated sum ("Further remarks on reducing truncation errors", 1965): (new total, what it lost)."""
     part -= lost
@@ -264,7 +265,7 @@ def _add(total: float, lost: float, part: float) -> tuple[float, float]:
     return grown, (grown - total) - part
 
 
-@njit(cache=True)
+@compiled()
 def _sum_and_bounds(raw: Cells, summaries: Cells, plan: Words, runs: Words, near: float) -> tuple[float, float, float]:
     """First pass over the pieces: (min, max, Σ (x − near)) over all prices that they stand for."""
     first = runs[0, BEGIN]
@@ -293,7 +294,7 @@ def _sum_and_bounds(raw: Cells, summaries: Cells, plan: Words, runs: Words, near
     return low, high, total
 
 
-@njit(cache=True)
+@compiled()
 def _residue_and_squares(raw: Cells, summaries: Cells, plan: Words, runs: Words, centre: float) -> tuple[float, float]:
     """Second pass: (Σ w·d, Σ m2 + Σ w·d²) over the pieces, d being the distance of a piece's mean from ``centre``."""
     residue = residue_lost = 0.0
@@ -321,7 +322,7 @@ def _residue_and_squares(raw: Cells, summaries: Cells, plan: Words, runs: Words,
     return residue, total
 
 
-@njit(cache=True)
+@compiled()
 def _fold_window(
     covered: Words, raw: Cells, summaries: Cells, plan: Words, runs: Words, count: int, k: int
 ) -> tuple[int, float, float, float, float, float]:
@@ -337,7 +338,7 @@ def _fold_window(
     return size, low, high, last, avg, var
 
 
-@njit(cache=True)
+@compiled()
 def _is_intact(covered: Words, plan: Words, start: int) -> bool:
     """Whether nothing that was read of positions from ``start`` on can have been overwritten before it was read.
 
@@ -348,7 +349,7 @@ def _is_intact(covered: Words, plan: Words, start: int) -> bool:
     return intact
 
 
-@njit(_STATISTICS(_WORDS, _PRICES, _SUMMARIES, _PLAN, int64), cache=True)
+@compiled(_STATISTICS(_WORDS, _PRICES, _SUMMARIES, _PLAN, int64))
 def fold(
     covered: Words, raw: Cells, summaries: Cells, plan: Words, k: int
 ) -> tuple[int, float, float, float, float, float]:
@@ -371,7 +372,7 @@ def fold(
             return size, low, high, last, avg, var
 
 
-@njit(types.Tuple((int64, float64))(_WORDS, _PRICES, _PLAN), cache=True)
+@compiled(types.Tuple((int64, float64))(_WORDS, _PRICES, _PLAN))
 def newest(covered: Words, raw: Cells, plan: Words) -> tuple[int, float]:
     """The count and the last price of one moment; (0, 0) where there is none. O(1), no lock."""
     while True:
@@ -383,7 +384,7 @@ def newest(covered: Words, raw: Cells, plan: Words) -> tuple[int, float]:
             return count, last
 
 
-@njit(int64(_WORDS, _PRICES, _SUMMARIES, _PLAN, _SUMMARIES), cache=True)
+@compiled(int64(_WORDS, _PRICES, _SUMMARIES, _PLAN, _SUMMARIES))
 def fold_all(covered: Words, raw: Cells, summaries: Cells, plan: Words, table: Cells) -> int:
     """Fold every window k of one count into row k − 1 of ``table``, as ``fold`` gives it; returns the count.
 

@@ -13,6 +13,10 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
+from service import VERSION
+from service.commands import NAMES, Number
+from service.commands import run as run_command
+
 from . import report
 from .check import Checker
 from .client import ProtocolError, trusting
@@ -110,7 +114,7 @@ prices_option = click.option(
 )
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=Number(0),
     default=1,
     show_default=True,
     help="All bodies derive from it: one seed, one sequence.",
@@ -155,7 +159,8 @@ def result_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]})
+@click.group(context_settings={**NAMES, "max_content_width": 100})
+@click.version_option(VERSION, message="tenfold %(version)s")
 def main() -> None:
     """Put tenfold under load, and check every answer.
 
@@ -172,24 +177,24 @@ def main() -> None:
 
 @main.command(short_help="Producers and dashboards at work, every answer checked.")
 @target_options
-@click.option("--symbols", type=click.IntRange(1), default=10, show_default=True, help="Symbols, a producer each.")
+@click.option("--symbols", type=Number(1), default=10, show_default=True, help="Symbols, a producer each.")
 @click.option("--prefix", default="LOAD-", show_default=True, help="What their names begin with; a number follows.")
-@click.option("--duration", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds to measure.")
-@click.option(
-    "--batches", type=click.IntRange(1), help="End after so many batches for each symbol, if that is earlier."
-)
+@click.option("--duration", type=Number(0.1, whole=False), default=10.0, show_default=True, help="Seconds to measure.")
+@click.option("--batches", type=Number(1), help="End after so many batches for each symbol, if that is earlier.")
 @batch_size_option
 @wire_option
 @prices_option
 @seed_option
-@click.option("--warmup", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds before measuring.")
-@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Senders, a clerk each.")
-@click.option("--connections", type=click.IntRange(1), help="In all. Default: one to each request in flight.")
+@click.option("--warmup", type=Number(0, whole=False), default=0.0, show_default=True, help="Seconds before measuring.")
+@click.option("--processes", type=Number(1), default=1, show_default=True, help="Senders, a clerk each.")
+@click.option("--connections", type=Number(1), help="In all. Default: one to each request in flight.")
 @click.option("--overlap", is_flag=True, help="Break the promise: requests of one symbol do not wait for one another.")
-@click.option("--timeout", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds for an answer.")
+@click.option(
+    "--timeout", type=Number(0.1, whole=False), default=10.0, show_default=True, help="Seconds for an answer."
+)
 @click.option(
     "--oracle-memory",
-    type=click.FloatRange(0.001),
+    type=Number(0.001, whole=False),
     default=2.0,
     show_default=True,
     help="GiB of prices kept for checking. Windows that reach back further are counted as unchecked.",
@@ -223,7 +228,7 @@ def run(
 @target_options
 @click.option("--symbol", required=True, help="The symbol to add the prices to.")
 @click.option("--column", help="The column with the prices. Default: price, or the only one.")
-@click.option("--batch-size", "size", type=click.IntRange(1), default=10_000, show_default=True, help="Prices a batch.")
+@click.option("--batch-size", "size", type=Number(1), default=10_000, show_default=True, help="Prices a batch.")
 @wire_option
 @result_options
 def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - the arguments of replay_plan, by the same names
@@ -267,9 +272,9 @@ def check(target: Target, symbol: str | None) -> None:
 @wire_option
 @prices_option
 @seed_option
-@click.option("--place", type=click.IntRange(0), required=True, help="The symbol's number in the run.")
-@click.option("--batches", type=click.IntRange(1), required=True, help="How many of its batches to send.")
-@click.option("--k", type=click.IntRange(1, 8), required=True, help="The window to ask for then.")
+@click.option("--place", type=Number(0), required=True, help="The symbol's number in the run.")
+@click.option("--batches", type=Number(1), required=True, help="How many of its batches to send.")
+@click.option("--k", type=Number(1, 8), required=True, help="The window to ask for then.")
 @click.option("--symbol", default="AGAIN", show_default=True, help="The name to use; it must hold no prices yet.")
 def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as an argument of its name
     target: Target, sizes: Sizes, wire: str, prices: str, seed: int, place: int, batches: int, k: int, symbol: str
@@ -294,7 +299,7 @@ def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as a
 
 
 @main.command(name="soak", short_help="Load, kills and abusive clients together, for as long as you like.")
-@click.option("--minutes", type=click.FloatRange(0.05), default=10.0, show_default=True, help="How long.")
+@click.option("--minutes", type=Number(0.05, whole=False), default=10.0, show_default=True, help="How long.")
 @seed_option
 def soak_command(minutes: float, seed: int) -> None:
     """Start a service and load it while workers are killed and clients misbehave; then see what is left.
@@ -353,4 +358,4 @@ def write(outcome: Outcome, json_path: str | None, csv_path: str | None, plot: s
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "loadgen"))

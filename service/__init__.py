@@ -9,7 +9,8 @@ A folder is a room, and its name says what may stand in it. Who may import whom,
 * ``http/``       how bytes come in and go out: connections and their states, limits, heads, TLS, Sanic's handlers
 * ``api/``        what is asked and what is answered: batches, queries, documents, problems, a function a resource
 * ``metrics/``    what is watched: counters that all workers share, how they are written down, alerts
-* ``machine``, ``settings``, ``logs``: the memory that is left, every option, what reaches the log
+* ``machine``, ``settings``, ``commands``, ``logs``: the memory that is left, every option, how a command line speaks,
+  what reaches the log
 
 Read ``settings``, then ``api/`` from ``resources`` on: that is what tenfold does. ``http/`` and ``processes/`` are how.
 """
@@ -17,4 +18,4 @@ Read ``settings``, then ``api/`` from ``resources`` on: that is what tenfold doe
 from typing import Final
 
 VERSION: Final = "0.1.0"
-"""As in pyproject.toml."""
+"""Where everything that has a version takes it from, pyproject.toml too."""

@@ -11,34 +11,26 @@ import sys
 
 import click
 
+from . import VERSION
+from .commands import NAMES, run
 from .logs import configure
 from .settings import Settings, options
 
 
-@click.command(context_settings={"auto_envvar_prefix": "TENFOLD", "show_default": True, "max_content_width": 100})
+@click.command(context_settings={**NAMES, "auto_envvar_prefix": "TENFOLD", "show_default": True})
+@click.version_option(VERSION, message="tenfold %(version)s")
 @options
 def main(**values: object) -> int:
     """Serve exact statistics over the last 10, 100, … 10^K prices of each symbol.
 
     Every option can also be given in the environment: TENFOLD_PORT=9000 for --port 9000.
     """
-    from service.processes.serve import serve  # noqa: PLC0415 - loads the compiled kernels, which --help does not need
-
     settings = Settings(**values)  # type: ignore[arg-type]
     configure(settings.log_format)
+    from service.processes.serve import serve  # noqa: PLC0415 - compiles the kernels, which is told to the log
+
     return serve(settings)
 
 
-def run() -> int:
-    """Run the command and return its exit code; a mistake in it is one line on stderr and 2."""
-    try:
-        return int(main.main(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        sys.stderr.write(f"tenfold: {error.format_message()}\n")
-        return 2
-    except click.Abort:
-        return 130
-
-
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run(main, "tenfold"))

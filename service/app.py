@@ -47,7 +47,7 @@ def create_app(
     sweeper = app.ctx.sweeper = Sweeper(settings.limits)
     app.ctx.counters = counters
     app.ctx.turns = Turns()
-    app.ctx.door = Door(settings.max_body)
+    app.ctx.door = Door(settings.max_body, is_open=not settings.no_door)
     compactor = Compactor(symbols, counters)
     ask = Resources(symbols, compactor.wake)
     metrics = metrics_handler(settings, symbols, counters.shared)

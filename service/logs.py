@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 import traceback
@@ -62,6 +63,7 @@ def configure(log_format: str) -> None:
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("sanic").setLevel(logging.WARNING)
+    os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "true"  # advice for developers, from each worker on a terminal
     logging.captureWarnings(capture=True)
     logging.raiseExceptions = False  # what cannot be formatted would be printed as it is
     sys.unraisablehook = _log_unraisable

@@ -11,7 +11,20 @@ import pytest
 import service
 
 SERVICE = Path(service.__file__).parent
-ORDER = ("__main__", "processes", "app", "pages", "http", "api", "metrics", "machine", "settings", "logs", "__init__")
+ORDER = (
+    "__main__",
+    "processes",
+    "app",
+    "pages",
+    "http",
+    "api",
+    "metrics",
+    "machine",
+    "settings",
+    "commands",
+    "logs",
+    "__init__",
+)
 """From the top down: each may import what comes after it."""
 
 NEVER = {

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -22,7 +21,7 @@ from service.metrics.exposition import Exposition
 from service.settings import Settings
 from tests.service.conftest import Api
 from tests.support.load import CUT, Client, batch, connected_to_each, meanwhile, together
-from tests.support.process import ROOT, Forked, forked, until
+from tests.support.process import Forked, forked, until
 from tests.support.scrape import Labelled, Scrape
 from tests.support.sockets import HEALTH, Wire, last, request
 
@@ -315,8 +314,6 @@ def test_what_is_constant_in_the_metrics(service: Forked) -> None:
     assert set(memory) == {("0",), ("1",)}
     assert min(memory.values()) > 1 << 20
     assert scrape.total("tenfold_build_info", version=VERSION) == 1
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
 
 
 def test_the_text_of_the_metrics_is_as_prometheus_wants_it(api: Api) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -11,12 +10,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from sanic import Sanic
 
 from aggregation import SharedMemory, Symbols
-from service import VERSION
 from service.app import create_app
 from service.pages.openapi.document import openapi
 from service.settings import Settings
 from tests.service.conftest import Api
-from tests.support.process import ROOT
 from tests.support.readme import table
 
 Json = dict[str, Any]
@@ -136,12 +133,6 @@ def test_limits_are_those_of_the_settings() -> None:
     assert "2.5 s" in responses["408"]["description"]
     assert "17 connections" in responses["503"]["description"]
     assert "10^5" in document["info"]["description"]
-
-
-def test_the_version_is_that_of_the_project() -> None:
-    """The document has the version that pyproject.toml has."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
 
 
 def test_every_route_is_described_and_nothing_else(settings: Settings) -> None:
