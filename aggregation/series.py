@@ -46,10 +46,21 @@ class Statistics(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """All windows at one moment: how many prices were ``appended`` by then, and window k in ``statistics[k - 1]``."""
+    """All windows at one moment.
+
+    Args:
+        appended: prices by then.
+        rows: window k's size, min, max, last, avg, var in ``rows[k - 1]``, all as floats, since many are written in
+            each second and few looked at.
+    """
 
     appended: int
-    statistics: list[Statistics]
+    rows: list[list[float]]
+
+    @property
+    def statistics(self) -> list[Statistics]:
+        """The same as records."""
+        return [Statistics(int(size), *rest) for size, *rest in self.rows]
 
 
 class PriceError(ValueError):
@@ -201,7 +212,7 @@ class Series:
         count = kernels.fold_all(self.covered, self._raw, self._summaries, self._plan, table)
         if count == 0:
             return None
-        return Windows(count, [Statistics(int(size), *rest) for size, *rest in table.tolist()])
+        return Windows(count, table.tolist())
 
     def check(self) -> None:
         """Assert every invariant of the structure; O(retention). For tests and for a suspicious operator.

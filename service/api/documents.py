@@ -148,21 +148,19 @@ def write_statistics(window: aggregation.Statistics) -> bytes:
     return orjson.dumps(statistics)
 
 
+_KS = tuple(map(str, range(1, 9)))
+"""The names of windows; where the longest is a shorter one, the last are not used."""
+
+
 def write_windows(symbol: str, windows: aggregation.Windows) -> bytes:
     """The answer of ``/stats/all/``: prices ever appended and the last of them, then each window under its k."""
     statistics: AllStatistics = {
         "symbol": symbol,
         "count": windows.appended,
-        "last": windows.statistics[0].last,
+        "last": windows.rows[0][3],
         "windows": {
-            str(k): {
-                "count": window.size,
-                "min": window.min,
-                "max": window.max,
-                "avg": window.avg,
-                "var": window.var,
-            }
-            for k, window in enumerate(windows.statistics, start=1)
+            k: {"count": int(size), "min": low, "max": high, "avg": avg, "var": var}
+            for k, (size, low, high, _, avg, var) in zip(_KS, windows.rows, strict=False)
         },
     }
     return orjson.dumps(statistics)

@@ -21,11 +21,13 @@ from service.api.resources import ask
 from service.metrics.counters import Cell, Counters
 
 from .answers import status_of, written
-from .door import VIEW, Door, Ticket
+from .door import VIEW, Arriving, Door, Ticket
 from .framework import Framework
 from .handlers import problem_of
 from .limits import Sweeper
 from .states import TABLE, State
+
+IDLE: Final = State.IDLE  # looked up once, not for every request
 
 FREE_BYTES: Final = 16 * 1024
 """What of a request may arrive before it is counted: all but large batches, and a thousand of these are 16 MiB."""
@@ -44,14 +46,13 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_app",
         "_arrived",
-        "_body",
+        "_arriving",
         "_connections",
         "_door",
         "_framework",
         "_since",
         "_stuck_since",
         "_sweeper",
-        "_ticket",
         "_transport",
         "counters",
         "pipelined",
@@ -76,9 +77,8 @@ class Connection(asyncio.BufferedProtocol):
         self.pipelined = False  # whether the request that has begun came along with the one before
         self._since = time.monotonic()  # when the request began, or the connection became idle
         self._stuck_since: float | None = None  # when the client ceased to take its answers
-        self._arrived = 0  # bytes: of the request that the framework has, or of the body that is under way at the door
-        self._ticket: Ticket | None = None
-        self._body: bytearray | None = None  # under way at the door, for the ticket
+        self._arrived = 0  # bytes: of the request that the framework has, or of the body that is arriving at the door
+        self._arriving: Arriving | None = None  # at the door
 
     def become(self, state: State) -> None:
         """Go on to a state that may follow. A refusal from outside is followed by the end alone, as is the end.
@@ -117,7 +117,7 @@ class Connection(asyncio.BufferedProtocol):
         served = self._sweeper.connections
         if self in served:
             self.become(State.CLOSED)
-            self._body = None
+            self._arriving = None
             self._sweeper.budget.forget(self)
             served.discard(self)
             self._connections.discard(self)
@@ -125,18 +125,28 @@ class Connection(asyncio.BufferedProtocol):
             self.counters.counts[Cell.CONNECTIONS] = len(served)
 
     def get_buffer(self, _size_hint: int) -> memoryview:
-        """Where what is received next is put: into the body that is under way at the door, if there is one."""
-        return VIEW if self._body is None else memoryview(self._body)[self._arrived :]
+        """Where what is received next is put: into the body that is arriving at the door, if there is one."""
+        return VIEW if self._arriving is None else memoryview(self._arriving.body)[self._arrived :]
 
     def buffer_updated(self, size: int) -> None:
         """Take in some bytes: answer what the door remembers, hand all else to the framework."""
         now = time.monotonic()
-        if self._body is not None:
+        if self._arriving is not None:
             self._arrived += size
-            if self._arrived == len(self._body):
-                self._complete(self._ticket, self._body, now)
-        elif self.state is not State.IDLE or self._stuck_since is not None or not self._enter(size, now):
-            self._hand_over(bytes(VIEW[:size]), now)
+            if self._arrived == len(self._arriving.body):
+                self._complete(self._arriving, now)
+            return
+        if self.state is IDLE and self._stuck_since is None:
+            found = self._door.look(size)
+            if found is not None:
+                ticket, begin, length = found
+                if size - begin == length:
+                    self._answer(ticket, bytes(VIEW[begin:size]) if length else b"", now)
+                    return
+                if size - begin < length:
+                    self._await_body(ticket, length, VIEW[begin:size], now)
+                    return
+        self._hand_over(bytes(VIEW[:size]), now)
 
     def pause_writing(self) -> None:
         """The client does not take its answer."""
@@ -152,43 +162,43 @@ class Connection(asyncio.BufferedProtocol):
 
     # At the door.
 
-    def _enter(self, size: int, now: float) -> bool:
-        """Take a request whose head is remembered; whether that, and no more, is what was received."""
-        found = self._door.look(size)
-        if found is None or size - found.begin > found.length:
-            return False
-        ticket, begin, length = found
-        if size - begin == length:
-            self._answer(ticket, bytes(VIEW[begin:size]), now)
-            return True
-        self.become(State.BODY)
-        self._since = now
-        self._ticket, self._body, self._arrived = ticket, bytearray(length), size - begin
-        self._body[: self._arrived] = VIEW[begin:size]
-        if length > FREE_BYTES:
-            self._sweeper.budget.note(self)
-        return True
-
-    def _complete(self, ticket: Ticket | None, body: bytearray, now: float) -> None:
-        """Answer a request whose body is whole now."""
-        self._leave()
-        if ticket is not None:
-            self.become(State.ANSWERING)
-            self._answer(ticket, body, now)
-            if self._stuck_since is None:
-                self._settle(now)
-
-    def _leave(self) -> None:
-        """Nothing is under way at the door any more."""
-        self._ticket = self._body = None
-        if self._arrived > FREE_BYTES:
-            self._sweeper.budget.forget(self)
-        self._arrived = 0
-
     def _answer(self, ticket: Ticket, body: Body, now: float) -> None:
         """Ask the resource, count and send what it says."""
+        said = ask(ticket.resource, ticket.question, body)
         self._since = now
-        self._send(ask(ticket.resource, ticket.question, body), ticket, now, keep_alive=self._door.is_open)
+        self._send(said, ticket, now, keep_alive=self._door.is_open)
+
+    def _send(self, said: bytes | Problem, ticket: Ticket, since: float, *, keep_alive: bool) -> None:
+        """Count an answer, and send it."""
+        self.counters.answered(ticket.cell, status_of(said), time.monotonic() - since)
+        self._transport.write(written(said, keep_alive=keep_alive))
+        if not keep_alive:
+            self._framework.close()
+
+    def _await_body(self, ticket: Ticket, length: int, begun: memoryview, now: float) -> None:
+        """Have the rest of a body received where it is to be read from."""
+        self.become(State.BODY)
+        self._since = now
+        body = bytearray(length)
+        body[: len(begun)] = begun
+        self._arriving, self._arrived = Arriving(ticket, body), len(begun)
+        if length > FREE_BYTES:
+            self._sweeper.budget.note(self)
+
+    def _complete(self, arriving: Arriving, now: float) -> None:
+        """Answer a request whose body is whole now."""
+        ticket, body = self._let_go(arriving)
+        self.become(State.ANSWERING)
+        self._answer(ticket, body, now)
+        if self._stuck_since is None:
+            self._settle(now)
+
+    def _let_go(self, arriving: Arriving) -> Arriving:
+        """Nothing is arriving at the door any more."""
+        self._arriving, self._arrived = None, 0
+        if len(arriving.body) > FREE_BYTES:
+            self._sweeper.budget.forget(self)
+        return arriving
 
     # What the framework's side is told, and tells.
 
@@ -232,7 +242,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def held(self) -> int:
         """Bytes of unfinished requests that the connection holds."""
-        return self._framework.held() if self._body is None else len(self._body)
+        return self._framework.held() if self._arriving is None else len(self._arriving.body)
 
     def give_way(self) -> None:
         """Let go of what was received, and answer 503 if no answer was begun."""
@@ -271,20 +281,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _refuse(self, reason: SanicException) -> None:
         """Answer with the reason if no answer was begun, and close; the next sweep does so if the client does not."""
-        ticket = self._ticket
         if self._stuck_since is not None or State.REFUSING not in TABLE[self.state].followed_by:
             self.abort()
             return
         self.become(State.REFUSING)
-        if ticket is None:
+        if self._arriving is None:
             self._framework.refuse(reason)
         else:
-            self._leave()
-            self._send(problem_of(reason), ticket, self._since, keep_alive=False)
-
-    def _send(self, said: bytes | Problem, ticket: Ticket, since: float, *, keep_alive: bool) -> None:
-        """Count an answer at the door, and send it."""
-        self.counters.answered(ticket.cell, status_of(said), time.monotonic() - since)
-        self._transport.write(written(said, keep_alive=keep_alive))
-        if not keep_alive:
-            self._framework.close()
+            self._send(problem_of(reason), self._let_go(self._arriving).ticket, self._since, keep_alive=False)

@@ -63,18 +63,16 @@ class Ticket(NamedTuple):
     cell: int
 
 
-class Found(NamedTuple):
-    """A remembered head among what was received.
+class Arriving(NamedTuple):
+    """A request whose body has not come whole.
 
     Args:
-        ticket: what it asks for.
-        begin: where its body begins.
-        length: the bytes of its body.
+        ticket: what its head asks for.
+        body: as long as it will be; what has not arrived is zero.
     """
 
     ticket: Ticket
-    begin: int
-    length: int
+    body: bytearray
 
 
 class Door:
@@ -122,11 +120,15 @@ class Door:
             del self._tickets[next(iter(self._tickets))]
         self._tickets[key] = ticket
 
-    def look(self, size: int) -> Found | None:
-        """What the first ``size`` bytes of ``RECEIVED`` ask for, if they begin with a remembered head. O(len(head))."""
+    def look(self, size: int) -> tuple[Ticket, int, int] | None:
+        """What the first ``size`` bytes of ``RECEIVED`` ask for, if they begin with a remembered head. O(len(head)).
+
+        Returns:
+            The ticket, where the body begins, and its length.
+        """
         if RECEIVED[0] != _POST:
             ticket = self._tickets.get(bytes(VIEW[:size])) if size <= MOST_HEAD_BYTES else None
-            return None if ticket is None else Found(ticket, size, 0)
+            return None if ticket is None else (ticket, size, 0)
         end = RECEIVED.find(HEAD_END, 0, min(size, MOST_HEAD_BYTES)) + len(HEAD_END)
         at = RECEIVED.find(_LENGTH, 0, end) + len(_LENGTH)
         stop = RECEIVED.find(b"\r", at, end)
@@ -135,4 +137,4 @@ class Door:
             return None
         digits = RECEIVED[at:stop]
         length = int(digits) if digits.isdigit() and len(digits) <= MOST_DIGITS else self._max_body + 1
-        return Found(ticket, end, length) if length <= self._max_body else None
+        return (ticket, end, length) if length <= self._max_body else None
