@@ -49,6 +49,6 @@ class Answer(HTTPResponse):
     """
 
     def __init__(self, said: bytes | Problem, asked: tuple[Resource, Question] | None = None) -> None:
-        super().__init__(status=status_of(said))
+        super().__init__(None, status_of(said))
         self.said = said
         self.asked = asked

@@ -25,9 +25,11 @@ from .door import VIEW, Arriving, Door, Ticket
 from .framework import Framework
 from .handlers import problem_of
 from .limits import Sweeper
-from .states import TABLE, State
+from .states import FOLLOWED_BY, TABLE, State
 
-IDLE: Final = State.IDLE  # looked up once, not for every request
+IDLE: Final = State.IDLE
+REFUSING: Final = State.REFUSING
+"""Looked up once, not for every request."""
 
 FREE_BYTES: Final = 16 * 1024
 """What of a request may arrive before it is counted: all but large batches, and a thousand of these are 16 MiB."""
@@ -86,12 +88,15 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             RuntimeError: it may not follow; a defect.
         """
-        if self.state < State.REFUSING:
-            if state not in TABLE[self.state].followed_by:
-                raise RuntimeError(f"a connection went from {self.state.name} to {state.name}")
+        if state in FOLLOWED_BY[self.state]:
             self.state = state
-        elif state is State.CLOSED:
-            self.state = state
+        elif self.state < REFUSING:
+            raise RuntimeError(f"a connection went from {self.state.name} to {state.name}")
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the client does not take its answers."""
+        return self._stuck_since is not None
 
     # What the event loop calls.
 
@@ -204,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _hand_over(self, data: bytes, now: float) -> None:
         """Have the framework take in some bytes; note when a request begins, and what it holds if that is much."""
-        if self.state >= State.REFUSING:
+        if self.state >= REFUSING:
             return
         if self.state is State.IDLE:
             self._begin(now)

@@ -76,7 +76,7 @@ class Arriving(NamedTuple):
 
 
 class Door:
-    """The heads that one worker remembers. When there are too many, the one that came first is forgotten.
+    """The heads that one worker remembers. When there are too many all are forgotten, and those in use come back.
 
     Args:
         max_body: bytes of the longest body that is served.
@@ -117,7 +117,7 @@ class Door:
         elif method != "GET" or "content-length" in headers:
             return
         if len(self._tickets) >= MOST_HEADS:
-            del self._tickets[next(iter(self._tickets))]
+            self._tickets.clear()
         self._tickets[key] = ticket
 
     def look(self, size: int) -> tuple[Ticket, int, int] | None:

@@ -18,7 +18,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sanic import Sanic
+from sanic import Request, Sanic
 from sanic.exceptions import BadRequest
 from sanic.http import Http
 from sanic.http.constants import Stage
@@ -57,6 +57,19 @@ def number_routes(app: Sanic[Any, Any]) -> list[str]:
     return names
 
 
+class WholeRequest(Request[Any, Any]):
+    """A request whose body is taken at once where that is possible; the framework would go by pieces."""
+
+    async def receive_body(self) -> None:
+        """Receive the body, if it was not received already."""
+        stream: Any = self.stream
+        body = stream.whole_body()
+        if body is None:
+            await super().receive_body()
+        else:
+            self.body = body
+
+
 class Exchange(Http):
     """All that a connection says and is told, a request at a time."""
 
@@ -82,7 +95,8 @@ class Exchange(Http):
         Raises:
             BadRequest: it is not well-formed.
         """
-        await self.protocol._can_write.wait()  # noqa: SLF001 - whoever takes no answers is asked nothing more
+        if self.connection.stuck:
+            await self.protocol._can_write.wait()  # noqa: SLF001 - who takes no answers is asked nothing more
         if self.connection.pipelined:
             await self.protocol.app.ctx.turns.mine()
         if self.recv_buffer.find(HEAD_END) < 0:
@@ -108,6 +122,18 @@ class Exchange(Http):
                 raise BadRequest
             looked = len(received)
             await self._receive_more()
+
+    def whole_body(self) -> bytes | None:
+        """Take the body, if all of it has come and nothing else need be done for it: most are small and come whole."""
+        size, received = self.request_bytes_left or 0, self.recv_buffer
+        streamed: object = self.request_body  # True where its length is known
+        if streamed is not True or size > min(len(received), self.request_max_size) or self.expecting_continue:
+            return None
+        body = bytes(received[:size])
+        del received[:size]
+        self.request_bytes_left, self.request_body = 0, None
+        self.connection.become(State.HANDLING)
+        return body
 
     async def read(self) -> bytes | None:
         """Read some of a body.

@@ -35,8 +35,11 @@ def handler_of(resource: Resource) -> Handler:
     """Make the handler that asks a resource."""
 
     def handle(request: Request, symbol: str = "") -> HTTPResponse:
-        headers = request.headers
-        question = Question(request.query_string, headers.get("content-type"), headers.get("content-encoding"), symbol)
+        query, headers = request.query_string, request.headers
+        if request.method == "POST":
+            question = Question(query, headers.get("content-type"), headers.get("content-encoding"))
+        else:
+            question = Question(query, segment=symbol)
         return Answer(ask(resource, question, request.body), (resource, question))
 
     return handle

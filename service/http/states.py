@@ -58,3 +58,6 @@ TABLE: Final = {
     State.CLOSED: _row("It is gone."),
 }
 """Whatever the state, the end may follow."""
+
+FOLLOWED_BY: Final = [TABLE[state].followed_by for state in State]
+"""The same by number, for who asks at every step."""
