@@ -1,7 +1,8 @@
 """What stands outside of tenfold and looks at it: simulated producers and dashboards, the oracle, the benchmarks.
 
-It imports neither ``aggregation`` nor ``service``: what checks tenfold must not share its arithmetic. The one exception
-is a benchmark of the core, which may import ``aggregation`` in a module of its own.
+What checks tenfold must not share its arithmetic, so it imports neither ``aggregation`` nor ``service``, but for two
+things: the command line speaks as the service's does (``service.commands``, and the version), and the benchmark of the
+core imports ``aggregation`` in a module of its own.
 
 A run has three kinds of processes. A *sender* owns the sockets and the clock and does nothing else that takes time. Its
 *clerk* makes the bodies before they are due and judges the answers afterwards. The *parent* adds up what both report,

@@ -49,9 +49,14 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
 
     @app.after_server_start
     async def serving(_app: AnySanic) -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, app)
         await warm_routes(app, entrance.guard)
         gc.freeze()  # what lives as long as the worker need not be looked at again: some percent of a request
+        asyncio.get_running_loop().call_soon(serves)
+
+    def serves() -> None:
+        # Not in the hook itself: the loop runs only for the hook then, and cannot be stopped in good order. A signal
+        # that comes before is ignored here, and sent again by the supervisor once it hears that this worker serves.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, app)
         ready()
 
     app.run(

@@ -245,6 +245,17 @@ def test_sigterm_under_load(shared_service: Forked) -> None:
     shared_service.assert_no_defect()
 
 
+def test_sigterm_in_the_first_moments_is_an_orderly_stop() -> None:
+    """A SIGTERM to all processes ends them without a traceback, whenever it comes in the first moments of a worker."""
+    for moment in range(12):
+        with forked(Settings(workers=2, max_k=2)) as service:
+            os.kill(service.workers()[0], signal.SIGKILL)
+            time.sleep(moment * 0.005)  # its replacement is anywhere between its fork and its first request
+            service.signal_all(signal.SIGTERM)
+            assert service.ended() == 0
+            service.assert_no_defect("ERROR", "killing")
+
+
 def test_a_second_sigterm_stops_at_once(shared_service: Forked) -> None:
     """Whoever cannot wait for requests in flight sends the signal again."""
     with Wire(shared_service.port) as wire:
