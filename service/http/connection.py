@@ -105,7 +105,7 @@ class Connection(asyncio.BufferedProtocol):
         counts = self.counters.counts
         served = self._sweeper.connections
         if len(served) >= self._sweeper.limits.connections:
-            self._sweeper.refused += 1
+            self._sweeper.sent_away["refused"] += 1
             counts[Cell.REFUSED] += 1
             self.become(State.CLOSED)
             self._framework.turn_away(transport)
@@ -251,7 +251,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def give_way(self) -> None:
         """Let go of what was received, and answer 503 if no answer was begun."""
-        self._sweeper.crowded_out += 1
+        self._sweeper.sent_away["crowded_out"] += 1
         self._refuse(ServiceUnavailable(headers={"retry-after": "1"}))
         self._framework.recv_buffer.clear()
 
@@ -269,7 +269,7 @@ class Connection(asyncio.BufferedProtocol):
         if late is Cell.IDLE_TIMEOUT:
             self._framework.close()
         else:
-            self._sweeper.late += 1
+            self._sweeper.sent_away["late"] += 1
             self._refuse(RequestTimeout())
         return True
 

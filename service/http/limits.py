@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Final, Protocol
 
 from service.logs import OWN, QUIET_SECONDS, fields
@@ -40,18 +40,22 @@ BREATH_SECONDS: Final = 0.02
 so many are cut off in a row, and requests are served in between."""
 
 
-class Swept(Protocol):
-    """A connection that can be past a deadline."""
+SENT_AWAY: Final = {
+    "refused": "refused %d connections beyond the most that are served",
+    "late": "closed %d connections that were past a deadline",
+    "crowded_out": "refused %d unfinished requests for want of room",
+}
+"""Who was, by reason, and what the log says of it."""
+
+
+class Client(Protocol):
+    """A connection, as limits see it."""
 
     def sweep(self, now: float) -> bool:
         """Close the connection if it is past a deadline; whether it was."""
 
-
-class Holder(Protocol):
-    """A request on its way, which holds what of it has arrived."""
-
     def held(self) -> int:
-        """Bytes that it holds now."""
+        """Bytes that its unfinished request holds now."""
 
     def give_way(self) -> None:
         """Refuse the request and let go of what has arrived."""
@@ -67,23 +71,23 @@ class Budget:
     def __init__(self, most: int) -> None:
         self.most = most
         self.total = 0
-        self._held: dict[Holder, int] = {}  # the request that began first comes first
+        self._held: dict[Client, int] = {}  # the request that began first comes first
 
-    def note(self, holder: Holder) -> None:
+    def note(self, client: Client) -> None:
         """More of a request has arrived. O(1), or O(requests) where room is needed."""
-        held = holder.held()
-        self.total += held - self._held.get(holder, 0)
-        self._held[holder] = held
+        held = client.held()
+        self.total += held - self._held.get(client, 0)
+        self._held[client] = held
         if self.total > self.most:
             self._make_room()
 
-    def forget(self, holder: Holder) -> None:
+    def forget(self, client: Client) -> None:
         """The request has ended. O(1)."""
-        self.total -= self._held.pop(holder, 0)
+        self.total -= self._held.pop(client, 0)
 
     def recount(self) -> None:
         """Look again what is held, since much of it may have been answered by now. O(requests)."""
-        self._held = {holder: held for holder in self._held if (held := holder.held())}
+        self._held = {client: held for client in self._held if (held := client.held())}
         self.total = sum(self._held.values())
 
     def _make_room(self) -> None:
@@ -129,9 +133,9 @@ class Sweeper:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.budget = Budget(limits.request_bytes)
-        self.connections: set[Swept] = set()
+        self.connections: set[Client] = set()
+        self.sent_away = Counter[str]()  # since the last report, by reason
         self._swollen = False
-        self.refused = self.late = self.crowded_out = 0
         self._report_at = 0.0
 
     def start(self) -> None:
@@ -159,18 +163,8 @@ class Sweeper:
 
     def report(self) -> bool:
         """Log how many were refused and closed since the last report; whether there were any."""
-        refused, late, crowded_out = self.refused, self.late, self.crowded_out
-        self.refused = self.late = self.crowded_out = 0
-        if refused:
-            log.warning(
-                "refused %d connections beyond the most that are served", refused, extra=fields(refused=refused)
-            )
-        if late:
-            log.warning("closed %d connections that were past a deadline", late, extra=fields(late=late))
-        if crowded_out:
-            log.warning(
-                "refused %d unfinished requests for want of room",
-                crowded_out,
-                extra=fields(crowded_out=crowded_out),
-            )
-        return refused + late + crowded_out > 0
+        for reason, number in self.sent_away.items():
+            log.warning(SENT_AWAY[reason], number, extra=fields(**{reason: number}))
+        reported = bool(self.sent_away)
+        self.sent_away.clear()
+        return reported

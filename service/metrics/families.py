@@ -78,26 +78,13 @@ def _symbols(out: Exposition, symbols: Symbols, settings: Settings) -> None:
     seen = symbols.overview()
     out.gauge("tenfold_symbols", "Symbols that exist.", len(seen))
     out.gauge("tenfold_symbols_limit", "Symbols that there may be.", settings.max_symbols)
-    out.counter(
-        "tenfold_prices_total",
-        "Prices appended to a symbol since it was created.",
-        [({"symbol": one.symbol}, one.appended) for one in seen],
-    )
-    out.counter(
-        "tenfold_batches_total",
-        "Batches appended to a symbol since it was created.",
-        [({"symbol": one.symbol}, one.batches) for one in seen],
-    )
-    out.gauge(
-        "tenfold_roll_up_lag_prices",
-        "Prices of a symbol that are not rolled up yet; fewer than 10 at rest.",
-        [({"symbol": one.symbol}, one.lag) for one in seen],
-    )
-    out.gauge(
-        "tenfold_symbol_memory_bytes",
-        "Memory that a symbol's prices and summaries take.",
-        [({"symbol": one.symbol}, one.held_bytes) for one in seen],
-    )
+    for kind, name, meaning, field in (
+        (out.counter, "prices_total", "Prices appended to a symbol since it was created.", "appended"),
+        (out.counter, "batches_total", "Batches appended to a symbol since it was created.", "batches"),
+        (out.gauge, "roll_up_lag_prices", "Prices of a symbol not rolled up yet; fewer than 10 at rest.", "lag"),
+        (out.gauge, "symbol_memory_bytes", "Memory that a symbol's prices and summaries take.", "held_bytes"),
+    ):
+        kind(f"tenfold_{name}", meaning, [({"symbol": one.symbol}, getattr(one, field)) for one in seen])
     held = symbols.layout.directory_bytes + sum(one.held_bytes for one in seen)
     out.gauge("tenfold_memory_bytes", "Memory that all symbols and their directory take.", held)
     out.gauge("tenfold_batch_limit_prices", "Prices that a batch may have.", settings.max_batch)

@@ -10,6 +10,9 @@ class Request:
         self.bytes_held = bytes_held
         self.gave_way = False
 
+    def sweep(self, now: float) -> bool:
+        return now < 0
+
     def held(self) -> int:
         return self.bytes_held
 
