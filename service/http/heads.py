@@ -6,7 +6,6 @@ What two parsers read differently is how requests are smuggled past the first on
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 DIGITS: Final = {10: re.compile("[0-9]{1,18}"), 16: re.compile("[0-9a-fA-F]{1,15}")}
@@ -37,11 +36,7 @@ HOST: Final = re.compile(
 CLOSE: Final = re.compile(rb"\r\nconnection:(?:[^\r]*[ \t,])?close[ \t]*(?=[,\r]|$)", re.IGNORECASE)
 """Among the options of any Connection header; the framework looks at the last header only."""
 
-HEADS_REMEMBERED: Final = 256
-"""Clients repeat themselves, headers and all; at 8 KiB each these are at most 2 MiB."""
 
-
-@lru_cache(maxsize=HEADS_REMEMBERED)
 def is_well_formed(head: bytes) -> bool:
     """Whether the head of a request is as the grammar has it, with exactly one Host, or none before HTTP/1.1.
 
@@ -55,7 +50,6 @@ def is_well_formed(head: bytes) -> bool:
     return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
 
 
-@lru_cache(maxsize=HEADS_REMEMBERED)
 def is_last(head: bytes) -> bool:
     """Whether the client says that no request follows: RFC 9112, section 9.6."""
     return CLOSE.search(head) is not None
