@@ -25,7 +25,7 @@ BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 
 HEAD_END: Final = b"\r\n\r\n"
 
-HOST_LINE: Final = re.compile(rb"\r\nhost:[ \t]*([^\r]*?)[ \t]*(?=\r|$)", re.IGNORECASE)
+HOST_LINE: Final = re.compile(rb"\r\nhost:([^\r]*)", re.IGNORECASE)
 
 HOST: Final = re.compile(
     rb"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9._~:-]+)\])"
@@ -47,7 +47,7 @@ def is_well_formed(head: bytes) -> bool:
     hosts = HOST_LINE.findall(head)
     if not hosts:
         return head.split(b"\r\n", 1)[0].endswith(b"HTTP/1.0")
-    return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
+    return len(hosts) == 1 and HOST.fullmatch(hosts[0].strip(b" \t")) is not None
 
 
 def is_last(head: bytes) -> bool:
