@@ -85,7 +85,10 @@ def problem_of(exception: SanicException) -> Problem:
     """What the framework refuses, and why, in our words."""
     status = HTTPStatus(exception.status_code)
     known = FRAMEWORK.get(status, Problem(status, status.description or status.phrase))
-    return replace(known, headers=exception.headers)
+    headers = dict(exception.headers)
+    if "Allow" in headers:  # a set of Sanic's, in an order that differs from one start to the next
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
+    return replace(known, headers=headers)
 
 
 class ProblemHandler(ErrorHandler):
