@@ -1,0 +1,221 @@
+"""The door: what it remembers, and what happens in the middle of a request that it has taken."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from statistics import fmean, pvariance
+from typing import NoReturn
+
+import httpx
+import pytest
+
+from service.api.resources import Question, Resources
+from service.http.door import MOST_BODY_BYTES, MOST_HEAD_BYTES, MOST_HEADS, RECEIVED, Door, Ticket
+from service.settings import Settings
+from tests.support.process import Forked, forked, until
+from tests.support.scrape import Scrape
+from tests.support.sockets import Wire, post, request
+
+GET = b"GET /stats?symbol=A&k=1 HTTP/1.1\r\nHost: test"
+POST = b"POST /add_batch HTTP/1.1\r\nHost: test\r\nContent-Length: 35\r\nX-Length: 35"
+BODY = b'{"symbol": "A", "values": [1, 2.5]}'
+LARGE = b'{"symbol": "A", "values": [1]}'.ljust(200_000)
+STATS = request("GET", "/stats?symbol=A&k=1")
+
+
+def nothing(_question: Question, _body: bytes | bytearray) -> bytes:
+    return b"{}"
+
+
+TICKET = Ticket(nothing, Question("symbol=A&k=1"), 16)
+
+
+def seen(door: Door, received: bytes) -> tuple[int, int] | None:
+    """Where the door finds a body in what was received, and how long it is."""
+    RECEIVED[: len(received)] = received
+    found = door.look(len(received))
+    assert found is None or found[0] is TICKET
+    return found and found[1:]
+
+
+def knowing(method: str, head: bytes, *headers: str) -> Door:
+    """A door that was shown a head."""
+    door = Door(1 << 20)
+    door.remember(head, method, ["host", *headers], TICKET)
+    return door
+
+
+def test_a_get_is_remembered_to_the_byte() -> None:
+    """The same bytes are found again, and no others; what was received before does not count."""
+    door = knowing("GET", GET)
+    whole = GET + b"\r\n\r\n"
+    assert seen(door, whole) == (len(whole), 0)
+    for other in (whole[:-1], whole + b"G", whole.replace(b"test", b"tesT"), b"", b"\r\n" + whole):
+        assert seen(door, other) is None
+
+
+def test_a_post_is_remembered_but_for_its_content_length() -> None:
+    """Only the first Content-Length may differ, in digits alone, and within the limit of a body."""
+    door = knowing("POST", POST, "content-length")
+    for length, body in ((b"35", b"x" * 35), (b"7", b""), (b"0", b""), (b"%d" % MOST_BODY_BYTES, b"")):
+        head = POST.replace(b"t-Length: 35", b"t-Length: %b" % length) + b"\r\n\r\n"
+        assert seen(door, head + body) == (len(head), int(length))
+    for length in (b"", b"+5", b"5 ", b"1_0", b"-1", b"0x5", b"%d" % (MOST_BODY_BYTES + 1), b"9" * 30):
+        assert seen(door, POST.replace(b"t-Length: 35", b"t-Length: %b" % length) + b"\r\n\r\n") is None
+    assert seen(door, POST.replace(b"X-Length: 35", b"X-Length: 36") + b"\r\n\r\n") is None
+    assert seen(Door(100), POST + b"\r\n\r\n") is None
+
+
+@pytest.mark.parametrize("header", ["expect", "transfer-encoding", "upgrade"])
+def test_heads_that_are_never_remembered(header: str) -> None:
+    """Neither those that need more than an answer, nor other methods, nor a GET with a body, nor a long one."""
+    assert len(knowing("GET", GET, header)) == 0
+    assert len(knowing("POST", POST, "content-length", header)) == 0
+    assert len(knowing("GET", GET, "content-length")) == 0
+    assert len(knowing("DELETE", GET)) == len(knowing("HEAD", GET)) == 0
+    assert len(knowing("GET", GET.ljust(MOST_HEAD_BYTES, b"x"))) == 0
+    assert len(knowing("POST", POST.replace(b"Content-Length: ", b"Content-Length:\t"), "content-length")) == 0
+
+
+def test_memory_of_the_door_is_bounded_and_forgotten_at_a_stop() -> None:
+    """There are never more heads than the limit, and a door that is shut remembers nothing more."""
+    door = Door(1 << 20)
+    for number in range(3 * MOST_HEADS):
+        door.remember(GET + b"%d" % number, "GET", ["host"], TICKET)
+        assert len(door) <= MOST_HEADS
+    door.shut()
+    door.remember(GET, "GET", ["host"], TICKET)
+    assert len(door) == 0
+    assert seen(door, GET + b"\r\n\r\n") is None
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(workers=1, max_symbols=2, max_k=2, request_seconds=30.0, request_memory=1)
+
+
+def known(service: Forked, *requests: bytes) -> None:
+    """Have requests answered twice: now their heads are remembered, and answered at the door."""
+    with Wire(service.port) as wire:
+        for one in requests * 2:
+            assert wire.ask(one).status in {200, 422}
+
+
+def test_bodies_of_several_clients_do_not_mix(shared_service: Forked) -> None:
+    """Bodies that arrive at the same time, through the one buffer that all connections share, stay apart."""
+    known(shared_service, post(BODY))
+    wires = [Wire(shared_service.port) for _ in range(8)]
+    bodies = [post(BODY.replace(b"2.5", b"%d.5" % number)) for number in range(8)]
+    for at in range(0, len(bodies[0]), 20):
+        for wire, whole in zip(wires, bodies, strict=True):
+            wire.send(whole[at : at + 20])
+        time.sleep(0.002)
+    for wire in wires:
+        assert wire.answer().document["added"] == 2
+        wire.close()
+    prices = [1, 2.5] * 2 + [price for number in range(8) for price in (1, number + 0.5)]
+    held = shared_service.symbols.statistics("A", 2)
+    assert (held.size, held.avg, held.var) == pytest.approx((len(prices), fmean(prices), pvariance(prices)), rel=1e-14)
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_remembered_body(shared_service: Forked) -> None:
+    """Nothing of its batch is appended, nothing is held any more, and others are served."""
+    known(shared_service, post(BODY), post(LARGE))
+    before = shared_service.symbols.count("A")
+    for whole in (post(BODY), post(LARGE)):
+        with Wire(shared_service.port) as wire:
+            wire.send(whole[:-5])
+            until(lambda port=wire.port: shared_service.has_read(port), 5)  # type: ignore[misc]
+    until(lambda: Scrape.of(shared_service.url).total("tenfold_connections") == 1, 5)
+    assert shared_service.symbols.count("A") == before
+    known(shared_service, post(BODY))
+
+
+def test_a_full_budget_503_in_the_middle_of_remembered_bodies(shared_service: Forked) -> None:
+    """Remembered heads that announce much and send nothing make the oldest of them give way, with Retry-After."""
+    known(shared_service, post(LARGE))
+    wires = [Wire(shared_service.port) for _ in range(12)]
+    for wire in wires:  # a budget of 1 MiB has room for five of these
+        wire.send(post(LARGE)[:-1])
+        until(lambda port=wire.port: shared_service.has_read(port), 5)  # type: ignore[misc]
+    for wire in wires[:6]:
+        refused = wire.last_answer()
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    for wire in wires[7:]:
+        wire.send(b" ")
+        assert wire.answer().status == 200
+    for wire in wires:
+        wire.close()
+
+
+def test_a_client_that_never_reads_what_it_remembered_is_cut_off(settings: Settings) -> None:
+    """Requests of one that takes no answers wait, and it is cut off at its deadline; others are served."""
+    with forked(replace(settings, request_seconds=1.0)) as service:
+        known(service, post(BODY), STATS)
+        with Wire(service.port, receive_buffer=4096) as deaf:
+            assert deaf.flood(STATS, 30) > 0
+        known(service, STATS)
+        assert Scrape.of(service.url).total("tenfold_connections_timed_out_total", reason="answer") == 1
+
+
+def test_backpressure_at_the_door() -> None:
+    """Who asks one by one and reads nothing gets no more answers than buffers hold, and all of them once it reads."""
+    windows = request("GET", "/stats/all?symbol=A")
+    settings = Settings(workers=1, request_seconds=60.0)
+    with forked(settings) as service, Wire(service.port, receive_buffer=4096) as deaf:
+        known(service, post(BODY), windows)
+        asked = 1_000
+        for _ in range(asked):
+            deaf.send(windows)
+            time.sleep(0.001)  # so that most are received one by one, as the door wants them
+        assert Scrape.of(service.url).answers()["/stats/all", "200"] < asked // 2
+        assert {deaf.answer().status for _ in range(asked)} == {200}
+
+
+def test_sigterm_in_the_middle_of_a_remembered_body(shared_service: Forked) -> None:
+    """A batch that has begun to arrive is taken in, and answered with Connection: close; the next is nobody's."""
+    known(shared_service, post(BODY))
+    with Wire(shared_service.port) as wire:
+        wire.send(post(BODY)[:-5])
+        until(lambda: shared_service.has_read(wire.port), 5)
+        os.kill(shared_service.pid, signal.SIGTERM)
+        until(lambda: not shared_service.listens(), 5)
+        wire.send(BODY[-5:])
+        answer = wire.last_answer()
+        assert (answer.status, answer.closes, answer.document["count"]) == (200, True, 6)
+    assert shared_service.ended() == 0
+    shared_service.assert_no_defect()
+
+
+def test_a_defect_500_is_the_same_through_either_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resource that fails is logged and answered with 500 by either door, and the connection goes on."""
+
+    def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr(Resources, "stats", fail)
+    with forked(Settings(workers=1, max_k=1)) as service, Wire(service.port) as wire:
+        first, second = wire.ask(STATS), wire.ask(STATS)
+        assert first == second
+        assert (first.status, first.closes) == (500, False)
+        assert wire.ask(request("GET", "/health")).status == 200
+        assert sum("failed at fail: ZeroDivisionError" in line for line in service.log) == 1
+
+
+def test_metrics_count_what_either_door_answers(shared_service: Forked) -> None:
+    """Every answer is counted once, by route and status, whichever door it leaves by; also after a SIGKILL."""
+    for killed in (False, True):
+        with httpx.Client(base_url=shared_service.url) as client:
+            for _ in range(50):
+                assert client.post("/add_batch/", content=BODY).status_code == 200
+                assert client.get("/stats/", params={"symbol": "A", "k": 1}).status_code == 200
+                assert client.get("/stats/", params={"symbol": "NO", "k": 1}).status_code == 404
+        counted = Scrape.of(shared_service.url).answers()
+        for route, status in (("/add_batch", "200"), ("/stats", "200"), ("/stats", "404")):
+            assert counted[route, status] == 50 + 50 * killed
+        victim = shared_service.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        until(lambda victim=victim: shared_service.workers() not in ([], [victim]), 10)  # type: ignore[misc]
