@@ -95,8 +95,9 @@ class Exchange(Http):
         Raises:
             BadRequest: it is not well-formed.
         """
-        if self.connection.stuck:
+        while self.connection.stuck:
             await self.protocol._can_write.wait()  # noqa: SLF001 - who takes no answers is asked nothing more
+            self.connection.rest()
         if self.connection.pipelined:
             await self.protocol.app.ctx.turns.mine()
         if self.recv_buffer.find(HEAD_END) < 0:
