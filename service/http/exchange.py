@@ -19,7 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from sanic import Request, Sanic
-from sanic.exceptions import BadRequest
+from sanic.exceptions import BadRequest, SanicException
 from sanic.http import Http
 from sanic.http.constants import Stage
 from sanic.http.http1 import HTTP_CONTINUE
@@ -100,9 +100,13 @@ class Exchange(Http):
             self.connection.rest()
         if self.connection.pipelined:
             await self.protocol.app.ctx.turns.mine()
-        if self.recv_buffer.find(HEAD_END) < 0:
-            await self._receive_head()
-        await super().http1_request_header()
+        try:
+            if self.recv_buffer.find(HEAD_END) < 0:
+                await self._receive_head()
+            await super().http1_request_header()
+        except SanicException:  # whose body would depend on how far the framework had come
+            self.head_only = self.recv_buffer.startswith(b"HEAD ")
+            raise
         if not is_well_formed(self.request.head):
             self.keep_alive = False
             raise BadRequest

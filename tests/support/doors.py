@@ -42,7 +42,7 @@ class Doors:
             until_closed: wait for the services to close, whatever they wait for.
         """
         with_door, without = self._pool.map(partial(self._say, pieces, until_closed), self.services)
-        assert with_door == without, pieces
+        assert with_door == without, (with_door, without, pieces)
         return with_door
 
     def _say(self, pieces: tuple[bytes, ...], until_closed: bool, service: Process) -> bytes:

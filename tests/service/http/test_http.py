@@ -318,3 +318,14 @@ def test_connections_beyond_the_cap_are_refused_with_503_without_harm(service: P
             assert wire.ask(HEALTH).status == 200
     until(lambda: httpx.get(f"{service.url}/health/").status_code != 503, LATEST)
     assert httpx.get(f"{service.url}/health/").status_code == 200
+
+
+@pytest.mark.parametrize("method", [b"HEAD", b"GET"])
+def test_a_malformed_head_400_is_the_same_however_it_arrives(service: Process, method: bytes) -> None:
+    """Whether a refusal has a body depends on what was asked, not on how far the request had come."""
+    begin, end = method + b"  HTTP/1.0\r\n\0\n", HEALTH
+    with Wire(service.port) as at_once, Wire(service.port) as in_pieces:
+        refused = at_once.exchange([begin + end])
+        assert refused == in_pieces.exchange([begin, end], 0.05)
+        assert refused.startswith(b"HTTP/1.1 400 ")
+        assert refused.endswith(b"}") == (method == b"GET")
