@@ -34,15 +34,20 @@ class Doors:
         """A connection to one of them."""
         return Wire(service.port, tls=self._tls)
 
-    def alike(self, *pieces: bytes, until_closed: bool = False) -> bytes:
-        """Say the same to both over a connection of its own, piece by piece; what both answer until they close.
+    def answers(self, *pieces: bytes, until_closed: bool = False) -> tuple[bytes, bytes]:
+        """Say the same to both over a connection of its own, piece by piece; what each answers until it closes.
 
         Args:
             pieces: the last should have the connection closed, or our side is closed after some silence.
             until_closed: wait for the services to close, whatever they wait for.
         """
         with_door, without = self._pool.map(partial(self._say, pieces, until_closed), self.services)
-        assert with_door == without, (with_door, without, pieces)
+        return with_door, without
+
+    def alike(self, *pieces: bytes, until_closed: bool = False) -> bytes:
+        """The answers of both, which must be the same."""
+        with_door, without = self.answers(*pieces, until_closed=until_closed)
+        assert with_door == without, pieces
         return with_door
 
     def _say(self, pieces: tuple[bytes, ...], until_closed: bool, service: Process) -> bytes:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,12 @@ SAID_AGAIN = st.sampled_from(
 TALKS = st.lists(SAID_AGAIN | framed(broken=False) | STREAMS, min_size=1, max_size=6)
 
 
+def settled(received: bytes) -> bytes:
+    """Answers without the digits of avg and var, the last of which depend on how far the roll-up has come."""
+    received = re.sub(rb'"(avg|var)":[^,}]+', rb'"\1":0', received)
+    return re.sub(rb'content-length: \d+(?=\r\n\r\n[^\r]*"avg")', b"content-length: 0", received)
+
+
 @pytest.fixture(scope="session")
 def both() -> Iterator[Doors]:
     """A service that remembers heads beside one that does not, with small limits."""
@@ -38,7 +45,7 @@ def test_either_door_answers_with_the_same_bytes_whatever_is_said(
 ) -> None:
     """Request by request, in one piece, or cut anywhere; once, and again when it is remembered."""
     done["examples"] += 1
-    for _ in range(repeated):
-        both.alike(*talk, LAST)
-    both.alike(*cut(b"".join(talk), cuts), LAST)
+    for pieces in (*[talk] * repeated, cut(b"".join(talk), cuts)):
+        with_door, without = both.answers(*pieces, LAST)
+        assert settled(with_door) == settled(without)
     done["talks"] += repeated + 1
