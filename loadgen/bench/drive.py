@@ -1,4 +1,4 @@
-"""The one client of all servers: closed loop for cost and rate, open loop for latency.
+"""The clients of all servers: closed loop for cost and rate, open loop for latency.
 
 Raw sockets and ready-made requests: some 15 µs of the client's own core for a request, so that the server is what is
 waited for. What a request costs the server is read from the kernel and does not depend on the client at all.
@@ -6,13 +6,19 @@ waited for. What a request costs the server is read from the kernel and does not
 
 from __future__ import annotations
 
+import re
+import resource
 import select
+import shutil
 import socket
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from itertools import cycle
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -99,6 +105,62 @@ def closed_loop(server: Server, requests: Sequence[bytes], seconds: float) -> Co
         busy = (time.process_time() - own) / elapsed
         time.sleep(SETTLE_SECONDS)
         return Cost((server.cpu_seconds() - cpu) / done * 1e6, done / elapsed, busy)
+
+
+WRK: Final = shutil.which("wrk")
+"""A client in C, which can keep the quickest servers busy. Where it is not installed ours does, as far as it can."""
+
+WRK_CONNECTIONS: Final = 8
+WRK_SECONDS: Final = 1
+"""It knows only whole ones."""
+
+
+def saturated(server: Server, request: bytes, connections: int = WRK_CONNECTIONS, *, counted: bool = False) -> Cost:
+    """Have wrk ask the same over and over, on as many connections, from the core that this process runs on.
+
+    Args:
+        server: who is asked.
+        request: what, without anything in its head that wrk does not send: method, target, type and body.
+        connections: how many.
+        counted: add a field to each query that counts up, so that no head comes twice.
+
+    Raises:
+        RefusedError: an answer is not a success.
+    """
+    head, _, body = request.partition(b"\r\n\r\n")
+    (method, path, _), *lines = (line.split(b" ") for line in head.split(b"\r\n"))
+    kind = next((line[1] for line in lines if line[0].lower() == b"content-type:"), b"application/json")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "body").write_bytes(body)
+        script = f"""
+            local file = io.open("{folder}/body", "rb")
+            wrk.method, wrk.body, wrk.path = "{method.decode()}", file:read("*a"), "{path.decode()}"
+            wrk.headers["Content-Type"] = wrk.body ~= "" and "{kind.decode()}" or nil
+        """
+        if counted:
+            script += """
+                local number = os.time() * 1000000
+                request = function()
+                    number = number + 1
+                    return wrk.format(nil, wrk.path .. "&n=" .. number)
+                end
+            """
+        (Path(folder) / "script.lua").write_text(script)
+        url = f"http://{server.target.host}:{server.target.port}"
+        command = [str(WRK), "-t1", f"-c{connections}", f"-d{WRK_SECONDS}s", "-s", f"{folder}/script.lua", url]
+        cpu, own = server.cpu_seconds(), _children_seconds()
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # nosec B603
+        cpu, own = server.cpu_seconds() - cpu, _children_seconds() - own
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise RefusedError(said)
+    done = int(re.findall(r"(\d+) requests in", said)[0])
+    rate = float(re.findall(r"Requests/sec: *([\d.]+)", said)[0])
+    return Cost(cpu / done * 1e6, rate, own * rate / done)
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def open_loop(server: Server, request: bytes, rate: float, seconds: float, spin: bool) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Final
 from .pairs import LEAST_ROUNDS
 from .rivals.rival import RIVALS
 
-MIDDLE_K: Final = 4
+MIDDLE_K: Final = 5
 """Between the shortest window and the longest of all."""
 
 
@@ -22,6 +22,8 @@ class Effort:
         seconds: how long a sample over HTTP takes.
         latency_seconds: likewise of a sample of latencies.
         batches: prices in a batch over HTTP.
+        connections: how many clients ask at once, the usual number first; the most last.
+        judged: whether the figures are worth a verdict.
         rivals: who is timed in process.
         step_sizes: exponents of the numbers of prices held in process.
     """
@@ -30,7 +32,9 @@ class Effort:
     rounds: int = LEAST_ROUNDS
     seconds: float = 0.2
     latency_seconds: float = 1.0
-    batches: tuple[int, ...] = (1, 10, 100, 1_000, 10_000)
+    batches: tuple[int, ...] = (100, 10_000)
+    connections: tuple[int, ...] = (8, 64, 1_000)
+    judged: bool = True
     rivals: tuple[str, ...] = RIVALS
     step_sizes: tuple[int, ...] = (4, 5, 6, 7, 8)
 
@@ -45,10 +49,10 @@ class Effort:
         return self.held[-1]
 
     @property
-    def windows(self) -> tuple[int, ...]:
-        """Each k that is asked for beside the bare handler: the shortest, a middle one, the longest."""
-        return (1, MIDDLE_K, self.max_k) if self.max_k > MIDDLE_K else (1, self.max_k)
+    def middle_k(self) -> int:
+        """The window that is asked for beside the floors."""
+        return min(MIDDLE_K, self.max_k)
 
 
 FULL: Final = Effort()
-QUICK: Final = Effort(max_k=6, seconds=0.06, latency_seconds=0.2, batches=(1, 100, 10_000), step_sizes=(6,))
+QUICK: Final = Effort(max_k=6, seconds=0.06, latency_seconds=0.2, connections=(8,), judged=False, step_sizes=(6,))

@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Final
 
 from . import truth
-from .drive import Cost, call, closed_loop, open_loop, post_all
+from .drive import WRK, WRK_CONNECTIONS, Cost, call, closed_loop, open_loop, post_all, saturated
 from .effort import Effort
 from .feed import feed, ragged
 from .limits import too_much
@@ -40,14 +40,24 @@ LARGEST_BATCH: Final = 10_000
 SHORT_K: Final = 3
 """A window that even the symbol with the fewest prices fills."""
 
+MIDDLE_BATCH: Final = 100
+
+FEW: Final = 10_000
+"""Prices that are held where it does not matter how many."""
+
+NEW_HEADS: Final = 50_000
+"""More than a worker remembers, so that none of them is remembered when its turn comes again."""
+
 RIVAL_SYMBOL: Final = "S"
 RIVAL_HELD: Final = 1_000_000
 """Prices that the ordinary service holds where it is not the number of prices that is varied."""
 
 TENFOLD: Final = "tenfold"
 TENFOLD_ALL: Final = "tenfold, all windows at once"
+TENFOLD_NEW: Final = "tenfold, never the same head"
+TENFOLD_SHUT: Final = "tenfold --no-door, never the same head"
 BARE: Final = "bare Sanic, two arguments read"
-CONSTANT: Final = "bare Sanic, nothing read"
+CONSTANT: Final = "uvloop, a constant for whatever comes"
 FASTAPI: Final = "FastAPI, segment tree"
 FASTAPI_ALL: Final = "FastAPI, all windows at once"
 SINK: Final = "bare Sanic, JSON body read"
@@ -66,6 +76,7 @@ class Cell:
     held: int
     k: int = 0
     batch: int = 0
+    connections: int = WRK_CONNECTIONS
     costs: list[Cost] = field(default_factory=list)
     limit: str = ""
 
@@ -109,13 +120,15 @@ class OverHttp:
     fill_seconds: float = 0.0
     fill_prices: int = 0
 
-    def query(self, contender: str, k: int) -> Cell | None:
+    def query(self, contender: str, k: int = 0, connections: int = WRK_CONNECTIONS) -> Cell | None:
         """A cell of the queries, if there is one."""
-        return next((cell for cell in self.queries if (cell.contender, cell.k) == (contender, k)), None)
+        wanted = contender, k, connections
+        return next((cell for cell in self.queries if (cell.contender, cell.k, cell.connections) == wanted), None)
 
-    def posted(self, contender: str, batch: int) -> Cell | None:
+    def posted(self, contender: str, batch: int, connections: int = WRK_CONNECTIONS) -> Cell | None:
         """A cell of the batches, if there is one."""
-        return next((cell for cell in self.batches if (cell.contender, cell.batch) == (contender, batch)), None)
+        wanted = contender, batch, connections
+        return next((cell for cell in self.batches if (cell.contender, cell.batch, cell.connections) == wanted), None)
 
     def grown(self, contender: str, held: int, k: int) -> Cell | None:
         """A cell of the growth, if there is one."""
@@ -138,6 +151,9 @@ def measure(cores: Cores, effort: Effort, say: Callable[[str], None]) -> OverHtt
             results.fill_prices, results.fill_seconds = ragged(held), _fill(ours, held)
             _check_with_exact(ours, held, effort)
         floor = stack.enter_context(_floor(cores, ours, effort))
+        constant = stack.enter_context(_constant(cores, ours, effort))
+        shut = stack.enter_context(_tenfold(cores, effort, "--no-door"))
+        post_all(shut.target, [binary_batch(shut.target, symbol_of(FEW), feed(FEW))])
         say("HTTP: does the number of prices matter?")
         results.growth += _growth_of_tenfold(ours, floor, effort)
         for held in effort.held:
@@ -145,7 +161,7 @@ def measure(cores: Cores, effort: Effort, say: Callable[[str], None]) -> OverHtt
             results.growth.append(_growth_of_rival(cores, ours, held, effort))
         rival = stack.enter_context(_fastapi(cores, min(RIVAL_HELD, effort.most_held)))
         say("HTTP: queries beside the bare handler")
-        results.queries = _queries(ours, floor, rival, effort)
+        results.queries = _queries(Servers(ours, shut, constant, floor, rival), effort)
         say("HTTP: latency at half of the highest rate")
         results.latencies = _latencies(results, ours, floor, cores, effort)
         for size in effort.batches:
@@ -160,8 +176,9 @@ def symbol_of(held: int) -> str:
     return f"H{held}"
 
 
-def _tenfold(cores: Cores, effort: Effort) -> AbstractContextManager[Server]:
-    return running("service", "--port", "0", "--workers", "1", "--max-k", str(effort.max_k), core=cores.server)
+def _tenfold(cores: Cores, effort: Effort, *options: str) -> AbstractContextManager[Server]:
+    named = ("--workers", "1", "--max-k", str(effort.max_k), "--max-connections", str(2 * effort.connections[-1]))
+    return running("service", "--port", "0", *named, *options, core=cores.server)
 
 
 def _fastapi(cores: Cores, held: int) -> AbstractContextManager[Server]:
@@ -175,6 +192,12 @@ def _floor(cores: Cores, ours: Server, effort: Effort) -> AbstractContextManager
     receipt = b'{"symbol":"%b","added":10000,"count":%d}' % (symbol.encode(), ragged(effort.most_held))
     arguments = ["--answer", answer.decode(), "--receipt", receipt.decode()]
     return running("loadgen.bench.floor", *arguments, core=cores.server)
+
+
+def _constant(cores: Cores, ours: Server, effort: Effort) -> AbstractContextManager[Server]:
+    """What answers with the bytes that tenfold answers, and does nothing else."""
+    answer = call(ours.target, stats(ours.target, symbol_of(effort.most_held), effort.max_k)).body
+    return running("loadgen.bench.constant", "--answer", answer.decode(), core=cores.server)
 
 
 def _fill(ours: Server, held: int) -> float:
@@ -226,23 +249,40 @@ def _growth_of_rival(cores: Cores, ours: Server, held: int, effort: Effort) -> C
     return cell
 
 
-def _queries(ours: Server, floor: Server, rival: Server, effort: Effort) -> list[Cell]:
-    """GET: the bare handler, each window of tenfold with all prices held, the ordinary service."""
-    held, symbol = effort.most_held, symbol_of(effort.most_held)
+@dataclass(frozen=True)
+class Servers:
+    """Who is asked."""
+
+    ours: Server
+    shut: Server
+    constant: Server
+    floor: Server
+    rival: Server
+
+
+def _queries(servers: Servers, effort: Effort) -> list[Cell]:
+    """GET: the floors, windows of tenfold with all prices held, heads that never come twice, the ordinary service."""
+    held, symbol, k = effort.most_held, symbol_of(effort.most_held), effort.middle_k
     rival_held = min(RIVAL_HELD, held)
+    _check_all_windows(servers.ours, effort)
     asked: list[tuple[Cell, Server, bytes]] = [
-        (Cell(CONSTANT, 0), floor, stats(floor.target, symbol, effort.max_k, "/constant/")),
-        (Cell(BARE, 0), floor, stats(floor.target, symbol, effort.max_k)),
+        (Cell(TENFOLD, held, one), servers.ours, stats(servers.ours.target, symbol, one)) for one in (1, effort.max_k)
     ]
-    asked += [(Cell(TENFOLD, held, k), ours, stats(ours.target, symbol, k)) for k in effort.windows]
-    asked += [(Cell(FASTAPI, rival_held, k), rival, stats(rival.target, RIVAL_SYMBOL, k)) for k in (1, effort.max_k)]
     asked += [
-        (Cell(TENFOLD_ALL, held), ours, all_windows(ours.target, symbol)),
-        (Cell(FASTAPI_ALL, rival_held), rival, all_windows(rival.target, RIVAL_SYMBOL)),
+        (Cell(TENFOLD_ALL, held), servers.ours, all_windows(servers.ours.target, symbol)),
+        (Cell(TENFOLD_NEW, FEW), servers.ours, stats(servers.ours.target, symbol_of(FEW), k)),
+        (Cell(TENFOLD_SHUT, FEW), servers.shut, stats(servers.shut.target, symbol_of(FEW), k)),
+        (Cell(FASTAPI, rival_held, k), servers.rival, stats(servers.rival.target, RIVAL_SYMBOL, k)),
+        (Cell(FASTAPI_ALL, rival_held), servers.rival, all_windows(servers.rival.target, RIVAL_SYMBOL)),
     ]
-    cells, servers, requests = zip(*asked, strict=True)
-    _check_all_windows(ours, effort)
-    return _fill_cells(list(cells), list(servers), [[request] for request in requests], effort)
+    for number in effort.connections:
+        asked += [
+            (Cell(CONSTANT, 0, connections=number), servers.constant, stats(servers.constant.target, symbol, k)),
+            (Cell(BARE, 0, connections=number), servers.floor, stats(servers.floor.target, symbol, k)),
+            (Cell(TENFOLD, held, k, connections=number), servers.ours, stats(servers.ours.target, symbol, k)),
+        ]
+    cells, answering, requests = zip(*asked, strict=True)
+    return _fill_cells(list(cells), list(answering), [[request] for request in requests], effort)
 
 
 def _check_all_windows(ours: Server, effort: Effort) -> None:
@@ -255,12 +295,12 @@ def _check_all_windows(ours: Server, effort: Effort) -> None:
 
 
 def _latencies(results: OverHttp, ours: Server, floor: Server, cores: Cores, effort: Effort) -> list[Latency]:
-    """The longest window beside the bare handler, both at half of tenfold's highest rate."""
+    """The longest window beside the bare handler, both at half of the highest rate that the bare handler reaches."""
     symbol = symbol_of(effort.most_held)
-    fastest = results.query(TENFOLD, effort.max_k)
-    if fastest is None:
+    highest = results.query(BARE)
+    if highest is None:
         return []
-    rate = fastest.per_second / 2
+    rate = highest.per_second / 2
     asked = [
         (name, server, stats(server.target, symbol, effort.max_k)) for name, server in ((TENFOLD, ours), (BARE, floor))
     ]
@@ -305,13 +345,16 @@ def _posts(ours: Server, floor: Server, rival: Server, size: int, effort: Effort
         return [binary_batch(server.target, symbol, one, path) for one in prices]
 
     asked = [
-        (Cell(SINK, 0, batch=size), floor, as_json(floor, "/sink")),
         (Cell(PARSE, 0, batch=size), floor, as_json(floor, "/parse")),
-        (Cell(JSON, held, batch=size), ours, as_json(ours)),
         (Cell(BINARY_SINK, 0, batch=size), floor, as_binary(floor, "/sink")),
         (Cell(BINARY, held, batch=size), ours, as_binary(ours)),
         (Cell(FASTAPI_JSON, min(RIVAL_HELD, held), batch=size), rival, as_json(rival)),
     ]
+    for number in effort.connections if size == MIDDLE_BATCH else effort.connections[:1]:
+        asked += [
+            (Cell(SINK, 0, batch=size, connections=number), floor, as_json(floor, "/sink")),
+            (Cell(JSON, held, batch=size, connections=number), ours, as_json(ours)),
+        ]
     cells, servers, requests = zip(*asked, strict=True)
     return _fill_cells(list(cells), list(servers), list(requests), effort)
 
@@ -322,7 +365,7 @@ def _fill_cells(cells: list[Cell], servers: list[Server], requests: list[list[by
         status = call(server.target, asked[0]).status
         cell.limit = "" if status == HTTPStatus.OK else f"not served: {status}"
     takers = [
-        partial(closed_loop, server, asked, effort.seconds)
+        partial(_sample, cell, server, asked, effort)
         for cell, server, asked in zip(cells, servers, requests, strict=True)
         if not cell.limit
     ]
@@ -330,3 +373,13 @@ def _fill_cells(cells: list[Cell], servers: list[Server], requests: list[list[by
     for cell, costs in zip(served, take_turns(takers, effort.rounds), strict=True):
         cell.costs = costs
     return cells
+
+
+def _sample(cell: Cell, server: Server, requests: list[bytes], effort: Effort) -> Cost:
+    """What a request costs: with wrk where it is installed and a run is to be judged, else with our own client."""
+    if effort.judged and WRK:
+        counted = cell.contender in {TENFOLD_NEW, TENFOLD_SHUT}
+        return saturated(server, requests[0], cell.connections, counted=counted)
+    if cell.contender in {TENFOLD_NEW, TENFOLD_SHUT}:
+        requests = [requests[0].replace(b" HTTP/1.1", b"&n=%d HTTP/1.1" % number) for number in range(NEW_HEADS)]
+    return closed_loop(server, requests, effort.seconds)

@@ -12,12 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from . import truth
+from .drive import CONNECTIONS, WRK_CONNECTIONS
 from .effort import Effort
 from .machine import Machine
 from .over_http import BARE, FASTAPI, TENFOLD, Cell, OverHttp
 from .rivals.rival import TENFOLD as LIBRARY
 from .steps import Pair, Steps, median_step
 from .table import Row
+
+CLIENT: Final = f"Closed loop: wrk with {WRK_CONNECTIONS} connections, ours with {CONNECTIONS} where that is not used."
 
 LEAST_WIDTH: Final = 110
 """Of a table, so that what stands above and below it stays on a line."""
@@ -74,8 +77,9 @@ def print_report(report: Report, console: Console) -> None:
         _steps(steps),
         _batch_sizes(steps),
         _contenders(steps),
-        _must_reach(report.must_reach),
     ]
+    if report.effort.judged:
+        tables.append(_must_reach(report.must_reach))
     for table in tables:
         console.print(table)
 
@@ -91,19 +95,20 @@ def _table(title: str, caption: str, *columns: str) -> Table:
 def _queries(http: OverHttp) -> Table:
     table = _table(
         "GET over HTTP, one worker",
-        f"16 connections, closed loop. CPU time is the server's, from the kernel. {_busy(http.queries)}",
+        f"{CLIENT} CPU time is the server's, from the kernel. {_busy(http.queries)}",
         "",
+        "clients",
         "window",
         "prices held",
         "CPU a request",
         "requests/s",
         "of the bare handler's",
     )
-    bare = http.query(BARE, 0)
     for cell in http.queries:
+        bare = http.query(BARE, 0, cell.connections)
         ratio = f"{cell.rate_ratio(bare):.2f} ×" if bare and cell.costs else ""
         window = f"10^{cell.k}" if cell.k else "–"
-        table.add_row(cell.contender, window, _held(cell.held), *_cost(cell), ratio)
+        table.add_row(cell.contender, f"{cell.connections:,}", window, _held(cell.held), *_cost(cell), ratio)
     return table
 
 
@@ -128,7 +133,7 @@ def _growth(http: OverHttp) -> Table:
 def _latencies(http: OverHttp) -> Table:
     table = _table(
         "Latency of GET /stats, open model, from the moment intended",
-        "Random arrivals at half of tenfold's highest rate, the same for both; medians over rounds.",
+        "Random arrivals at half of the bare handler's highest rate, the same for both; medians over rounds.",
         "",
         "requests/s",
         "p50",
@@ -147,8 +152,9 @@ def _latencies(http: OverHttp) -> Table:
 def _batches(http: OverHttp) -> Table:
     table = _table(
         "POST over HTTP, one worker",
-        f"16 connections, closed loop, prices with two decimals. tenfold's ring has gone around. {_busy(http.batches)}",
+        f"{CLIENT} Prices with two decimals. tenfold's ring has gone around. {_busy(http.batches)}",
         "",
+        "clients",
         "prices a batch",
         "prices held",
         "CPU a request",
@@ -160,7 +166,9 @@ def _batches(http: OverHttp) -> Table:
         rates = (
             (f"{cell.per_second * cell.batch:,.0f}", f"{cell.cpu_us * 1e3 / cell.batch:,.1f} ns") if cell.costs else ()
         )
-        table.add_row(cell.contender, f"{cell.batch:,}", _held(cell.held), *_cost(cell), *rates)
+        table.add_row(
+            cell.contender, f"{cell.connections:,}", f"{cell.batch:,}", _held(cell.held), *_cost(cell), *rates
+        )
     return table
 
 

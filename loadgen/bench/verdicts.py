@@ -15,9 +15,13 @@ from .over_http import (
     FASTAPI_JSON,
     JSON,
     LARGEST_BATCH,
+    MIDDLE_BATCH,
     PARSE,
     SINK,
     TENFOLD,
+    TENFOLD_ALL,
+    TENFOLD_NEW,
+    TENFOLD_SHUT,
     Cell,
     OverHttp,
 )
@@ -31,44 +35,49 @@ KEEP_STATE: Final = ("pure Python", "segment tree")
 MANY: Final = 1_000_000
 """From so many prices on, answers must be a hundred times quicker than reading the window."""
 
-MIDDLE_BATCH: Final = 100
+STEADY: Final = 0.85
+"""With other numbers of connections a row holds within 15 %."""
 
 
 def verdicts(http: OverHttp, steps: Steps, effort: Effort) -> list[Row]:
-    """Every target; one whose measurement is missing is left out."""
-    return [*_queries(http, effort), *_batches(http), *_beside_rivals(http, steps), *_steadiness(http, effort)]
+    """Every target; one whose measurement is missing is left out, and all are where the run was too quick to judge."""
+    if not effort.judged:
+        return []
+    return [*_queries(http, effort), *_batches(http, effort), *_beside_rivals(http, steps), *_steadiness(http, effort)]
 
 
 def _queries(http: OverHttp, effort: Effort) -> list[Row]:
+    k, usual = effort.middle_k, effort.connections[0]
     rows = []
-    for k in (1, effort.max_k):
-        ours, bare, constant = http.query(TENFOLD, k), http.query(BARE, 0), http.query(CONSTANT, 0)
-        if ours and bare and constant:
-            rows.append(
-                Row(
-                    f"GET /stats, k = {k}, {effort.most_held:,} held: requests/s of the bare handler's",
-                    ours.rate_ratio(bare),
-                    "×",
-                    at_least=0.90,
-                    note=f"{ours.rate_ratio(constant):.2f} × of one that reads no argument",
-                )
-            )
+    for number in effort.connections:
+        ours, least = http.query(TENFOLD, k, number), 1.0 if number == usual else STEADY
+        at = f"GET /stats k = {k}, {number:,} connections"
+        rows += _beside(at, "bare handler's", ours, http.query(BARE, 0, number), 5.0 * least)
+        rows += _beside(at, "constant's", ours, http.query(CONSTANT, 0, number), 0.55 * least)
+    rows += _beside("GET /stats/all", "bare handler's", http.query(TENFOLD_ALL), http.query(BARE), 3.0)
+    new, shut = http.query(TENFOLD_NEW), http.query(TENFOLD_SHUT)
+    if new and shut:
+        what = "a head seen for the first time: CPU time of that with --no-door"
+        rows.append(Row(what, new.cpu_ratio(shut), "×", at_most=1.1))
     return rows
 
 
-def _batches(http: OverHttp) -> list[Row]:
-    wanted = (
-        (JSON, PARSE, LARGEST_BATCH, 0.85, "JSON: requests/s of the parsing sink's"),
-        (JSON, SINK, MIDDLE_BATCH, 0.85, "JSON: requests/s of the bare sink's"),
-        (BINARY, BINARY_SINK, LARGEST_BATCH, 0.80, "binary: requests/s of the bare sink's"),
-        (BINARY, JSON, LARGEST_BATCH, 2.0, "binary: prices/s of JSON's"),
-    )
+def _beside(what: str, whose: str, ours: Cell | None, floor: Cell | None, least: float) -> list[Row]:
+    if ours is None or floor is None:
+        return []
+    note = f"CPU time a request {ours.cpu_us:.1f} and {floor.cpu_us:.1f} µs"
+    return [Row(f"{what}: requests/s of the {whose}", ours.rate_ratio(floor), "×", at_least=least, note=note)]
+
+
+def _batches(http: OverHttp, effort: Effort) -> list[Row]:
     rows = []
-    for contender, beside, batch, least, what in wanted:
-        one, other = http.posted(contender, batch), http.posted(beside, batch)
-        if one and other:
-            note = f"CPU time a request {one.cpu_ratio(other):.2f} ×"
-            rows.append(Row(f"POST {batch:,} prices, {what}", one.rate_ratio(other), "×", at_least=least, note=note))
+    for number in effort.connections:
+        ours, sink = (http.posted(name, MIDDLE_BATCH, number) for name in (JSON, SINK))
+        least = 2.6 * (1.0 if number == effort.connections[0] else STEADY)
+        rows += _beside(f"POST 100 prices, JSON, {number:,} connections", "reading sink's", ours, sink, least)
+    json, parse, binary, sink = (http.posted(name, LARGEST_BATCH) for name in (JSON, PARSE, BINARY, BINARY_SINK))
+    rows += _beside("POST 10,000 prices, JSON", "parsing sink's", json, parse, 1.15)
+    rows += _beside("POST 10,000 prices, binary", "reading sink's", binary, sink, 1.2)
     return rows
 
 
@@ -115,9 +124,8 @@ def _steadiness(http: OverHttp, effort: Effort) -> list[Row]:
         ours, bare = by_name[TENFOLD], by_name[BARE]
         note = f"{median(ours.p99):,.0f} and {median(bare.p99):,.0f} µs at {ours.rate:,.0f}/s"
         ratio = median_ratio(ours.p99, bare.p99)
-        rows.append(
-            Row("p99 of GET /stats at half the highest rate: the bare handler's", ratio, "×", at_most=2, note=note)
-        )
+        what = "p99 of GET /stats at half of the bare handler's highest rate: of its own"
+        rows.append(Row(what, ratio, "×", at_most=1, note=note))
     most, fewest = (_grown(http, held, effort.max_k) for held in (effort.most_held, effort.held[0]))
     if most and fewest and most is not fewest:
         what = f"GET /stats, {effort.most_held:,} held: CPU time of that with {effort.held[0]:,} held"
