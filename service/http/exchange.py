@@ -173,6 +173,7 @@ class Exchange(Http):
             whole = written(answer.said, keep_alive=self.keep_alive, head_only=bool(self.head_only))
             if self.expecting_continue and answer.status != HTTPStatus.EXPECTATION_FAILED:
                 whole = HTTP_CONTINUE + whole
+            self.expecting_continue = False
             self.response_func = None  # type: ignore[assignment] # as the framework itself does
             await self._send(whole)
             self.stage = Stage.IDLE

@@ -329,3 +329,12 @@ def test_a_malformed_head_400_is_the_same_however_it_arrives(service: Process, m
         assert refused == in_pieces.exchange([begin, end], 0.05)
         assert refused.startswith(b"HTTP/1.1 400 ")
         assert refused.endswith(b"}") == (method == b"GET")
+
+
+def test_a_refusal_405_before_the_body_is_the_only_answer_to_expect_100_continue(service: Process) -> None:
+    """Whoever asks before it sends is told once, even if the body then comes and is passed over."""
+    refused = health("Expect: 100-continue", "Content-Length: 2").replace(b"GET", b"POST", 1)
+    with Wire(service.port) as wire:
+        received = wire.exchange([refused, b"{}", last(HEALTH)], 0.05)
+    assert received.count(b"HTTP/1.1 100 Continue") == 1
+    assert [answer.status for answer in answers(received)] == [405, 200]
