@@ -71,8 +71,9 @@ def test_a_post_is_remembered_but_for_its_content_length() -> None:
 
 @pytest.mark.parametrize("header", ["expect", "transfer-encoding", "upgrade"])
 def test_heads_that_are_never_remembered(header: str) -> None:
-    """Neither those that need more than an answer, nor other methods, nor a GET with a body, nor a long one."""
+    """Not what needs more than an answer, nor other methods or versions, nor a GET with a body, nor a long head."""
     assert len(knowing("GET", GET, header)) == 0
+    assert len(knowing("GET", GET.replace(b"/1.1", b"/1.0"))) == 0
     assert len(knowing("POST", POST, "content-length", header)) == 0
     assert len(knowing("GET", GET, "content-length")) == 0
     assert len(knowing("DELETE", GET)) == len(knowing("HEAD", GET)) == 0
