@@ -124,9 +124,10 @@ def test_bodies_of_several_clients_do_not_mix(shared_service: Forked) -> None:
 
 def test_a_client_that_leaves_in_the_middle_of_a_remembered_body(shared_service: Forked) -> None:
     """Nothing of its batch is appended, nothing is held any more, and others are served."""
-    known(shared_service, post(BODY), post(LARGE))
+    zeros = request("POST", "/add_batch?symbol=A", "Content-Type: application/octet-stream", body=bytes(24))
+    known(shared_service, post(BODY), post(LARGE), zeros)
     before = shared_service.symbols.count("A")
-    for whole in (post(BODY), post(LARGE)):
+    for whole in (post(BODY), post(LARGE), zeros):  # what is missing of the last would be prices
         with Wire(shared_service.port) as wire:
             wire.send(whole[:-5])
             until(lambda port=wire.port: shared_service.has_read(port), 5)  # type: ignore[misc]
@@ -148,6 +149,23 @@ def test_a_full_budget_503_in_the_middle_of_remembered_bodies(shared_service: Fo
     for wire in wires[7:]:
         wire.send(b" ")
         assert wire.answer().status == 200
+    for wire in wires:
+        wire.close()
+
+
+def test_a_large_batch_does_not_make_the_next_one_on_its_connection_old(shared_service: Forked) -> None:
+    """A request is as old as its first byte, whatever its connection has sent before; the oldest gets 503."""
+    known(shared_service, post(LARGE))
+    served, *others, newest = wires = [Wire(shared_service.port) for _ in range(6)]
+    with Wire(shared_service.port) as marker:
+        assert served.ask(post(LARGE, "X: a stranger")).status == 200
+        for wire in (*others, served, newest):
+            wire.send(post(LARGE)[:-1])
+            for _ in range(3):
+                assert marker.ask(STATS).status == 200
+    assert others[0].last_answer().status == 503
+    for wire in (*others[1:], served, newest):
+        assert wire.ask(b" ").status == 200
     for wire in wires:
         wire.close()
 
