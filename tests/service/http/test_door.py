@@ -194,19 +194,21 @@ def test_backpressure_at_the_door() -> None:
         assert {deaf.answer().status for _ in range(asked)} == {200}
 
 
-def test_sigterm_in_the_middle_of_a_remembered_body(shared_service: Forked) -> None:
+@pytest.mark.parametrize("no_door", [False, True], ids=["at the door", "through the framework"])
+def test_sigterm_in_the_middle_of_a_remembered_body(settings: Settings, no_door: bool) -> None:
     """A batch that has begun to arrive is taken in, and answered with Connection: close; the next is nobody's."""
-    known(shared_service, post(BODY))
-    with Wire(shared_service.port) as wire:
-        wire.send(post(BODY)[:-5])
-        until(lambda: shared_service.has_read(wire.port), 5)
-        os.kill(shared_service.pid, signal.SIGTERM)
-        until(lambda: not shared_service.listens(), 5)
-        wire.send(BODY[-5:])
-        answer = wire.last_answer()
-        assert (answer.status, answer.closes, answer.document["count"]) == (200, True, 6)
-    assert shared_service.ended() == 0
-    shared_service.assert_no_defect()
+    with forked(replace(settings, no_door=no_door)) as service:
+        known(service, post(BODY))
+        with Wire(service.port) as wire:
+            wire.send(post(BODY)[:-5])
+            until(lambda: service.has_read(wire.port), 5)
+            os.kill(service.pid, signal.SIGTERM)
+            until(lambda: not service.listens(), 5)
+            wire.send(BODY[-5:])
+            answer = wire.last_answer()
+            assert (answer.status, answer.closes, answer.document["count"]) == (200, True, 6)
+        assert service.ended() == 0
+        service.assert_no_defect()
 
 
 def test_a_defect_500_is_the_same_through_either_door(monkeypatch: pytest.MonkeyPatch) -> None:
