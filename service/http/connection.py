@@ -184,6 +184,7 @@ class Connection(asyncio.BufferedProtocol):
         """Have the rest of a body received where it is to be read from."""
         self.become(State.BODY)
         self._since = now
+        self._sweeper.budget.forget(self)  # what came before; this request is as young as any
         body = bytearray(length)
         body[: len(begun)] = begun
         self._arriving, self._arrived = Arriving(ticket, body), len(begun)

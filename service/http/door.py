@@ -109,6 +109,8 @@ class Door:
         key = head + HEAD_END
         if not self.is_open or len(key) > MOST_HEAD_BYTES or not _NEVER.isdisjoint(headers):
             return
+        if not key[: key.index(b"\r")].endswith(b"1.1"):  # 1.0 can ask to be kept, too
+            return
         if method == "POST":
             at = key.find(_LENGTH) + len(_LENGTH)
             if not key[:at].lower().endswith(_LENGTH_LINE):

@@ -167,6 +167,8 @@ class Exchange(Http):
             seconds = monotonic() - protocol._time  # noqa: SLF001 - when Sanic last read or wrote; nothing public tells
             self._counters.answered(cell, answer.status, seconds)
         self.connection.become(State.ANSWERING)
+        if not protocol.app.config.KEEP_ALIVE:  # a stop has begun since the head was read
+            self.keep_alive = False
         if type(answer) is Answer:
             if answer.asked is not None and self.keep_alive:
                 self._door.remember(request.head, request.method, request.headers, Ticket(*answer.asked, cell))

@@ -5,6 +5,7 @@ import inspect
 import itertools
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -23,13 +24,27 @@ _names = (f"tenfold-{number}" for number in itertools.count())
 
 
 class Api:
-    """A tenfold on a real socket in this process, and a client that it answers."""
+    """A tenfold on a real socket in this process, and a client that it answers.
 
-    def __init__(self, client: ReusableClient, symbols: Symbols) -> None:
+    Args:
+        symbols: what it serves.
+        announces: whether each head is sent once before, with a body that changes nothing, so that the door knows it.
+    """
+
+    def __init__(self, client: ReusableClient, symbols: Symbols, *, announces: bool = False) -> None:
         self._client = client
+        self._announces = announces
         self.symbols = symbols
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        if self._announces and method == "GET":
+            self._request(method, path, **options)
+        elif self._announces and method == "POST":
+            empty = {name: {} if name == "json" else b"" for name in options if name in {"json", "content"}}
+            assert self._request(method, path, **options | empty).status_code >= 400
+        return self._request(method, path, **options)
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         _, response = self._client.request(path, http_method=method, gather_request=False, **options)
         response.__class__ = httpx.Response  # as it came: sanic-testing's class makes json a property
         assert isinstance(response, httpx.Response)
@@ -82,8 +97,11 @@ def guard() -> Guard | None:
     return None
 
 
-@pytest.fixture
-def api(settings: Settings, guard: Guard | None) -> Iterator[Api]:
+@pytest.fixture(params=["through the framework", "at the door"])
+def api(request: pytest.FixtureRequest, settings: Settings, guard: Guard | None) -> Iterator[Api]:
+    """A tenfold whose door is shut, and one that answers what it remembers: each test runs with both."""
+    at_the_door = request.param == "at the door"
+    settings = replace(settings, no_door=not at_the_door)
     symbols = Symbols(SharedMemory(settings.layout))
     loop = asyncio.new_event_loop()
     app = create_app(settings, symbols, next(_names), guard)
@@ -91,6 +109,6 @@ def api(settings: Settings, guard: Guard | None) -> Iterator[Api]:
         port = listener.getsockname()[1]
         served = {"sock": listener, "protocol": Connection}
         with ReusableClient(app, port=port, loop=loop, server_kwargs=served) as client:
-            yield Api(client, symbols)
+            yield Api(client, symbols, announces=at_the_door)
     loop.close()
     Sanic.unregister_app(app)  # a service that is forked from this process must not serve it, too

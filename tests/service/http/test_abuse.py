@@ -66,13 +66,11 @@ CROWDS: dict[str, dict[str, int]] = {
 @pytest.fixture(scope="module")
 def service() -> Iterator[Process]:
     with running(workers=2, max_k=4, request_memory=REQUEST_MEMORY, max_connections=CONNECTIONS) as process:
-        before = footprints(process)
         with connected_to_each(process) as clients:
             for client in clients.values():  # what a worker needs once, it has from here on
                 assert client.request("POST", "/add_batch/", LARGE).status == 422
                 assert client.add("WARM", np.arange(10_000.0)).status == 200
-        sockets = [worker.sockets for worker in before]  # not all files: a worker that has just started has one more
-        until(lambda: [worker.sockets for worker in footprints(process)] == sockets, 20)
+        until(lambda: process.connections() == 0, 20)  # each has answered, so it has all that it starts with by now
         yield process
         process.stop_cleanly()
 

@@ -71,8 +71,9 @@ def test_a_post_is_remembered_but_for_its_content_length() -> None:
 
 @pytest.mark.parametrize("header", ["expect", "transfer-encoding", "upgrade"])
 def test_heads_that_are_never_remembered(header: str) -> None:
-    """Neither those that need more than an answer, nor other methods, nor a GET with a body, nor a long one."""
+    """Not what needs more than an answer, nor other methods or versions, nor a GET with a body, nor a long head."""
     assert len(knowing("GET", GET, header)) == 0
+    assert len(knowing("GET", GET.replace(b"/1.1", b"/1.0"))) == 0
     assert len(knowing("POST", POST, "content-length", header)) == 0
     assert len(knowing("GET", GET, "content-length")) == 0
     assert len(knowing("DELETE", GET)) == len(knowing("HEAD", GET)) == 0
@@ -123,9 +124,10 @@ def test_bodies_of_several_clients_do_not_mix(shared_service: Forked) -> None:
 
 def test_a_client_that_leaves_in_the_middle_of_a_remembered_body(shared_service: Forked) -> None:
     """Nothing of its batch is appended, nothing is held any more, and others are served."""
-    known(shared_service, post(BODY), post(LARGE))
+    zeros = request("POST", "/add_batch?symbol=A", "Content-Type: application/octet-stream", body=bytes(24))
+    known(shared_service, post(BODY), post(LARGE), zeros)
     before = shared_service.symbols.count("A")
-    for whole in (post(BODY), post(LARGE)):
+    for whole in (post(BODY), post(LARGE), zeros):  # what is missing of the last would be prices
         with Wire(shared_service.port) as wire:
             wire.send(whole[:-5])
             until(lambda port=wire.port: shared_service.has_read(port), 5)  # type: ignore[misc]
@@ -147,6 +149,23 @@ def test_a_full_budget_503_in_the_middle_of_remembered_bodies(shared_service: Fo
     for wire in wires[7:]:
         wire.send(b" ")
         assert wire.answer().status == 200
+    for wire in wires:
+        wire.close()
+
+
+def test_a_large_batch_does_not_make_the_next_one_on_its_connection_old(shared_service: Forked) -> None:
+    """A request is as old as its first byte, whatever its connection has sent before; the oldest gets 503."""
+    known(shared_service, post(LARGE))
+    served, *others, newest = wires = [Wire(shared_service.port) for _ in range(6)]
+    with Wire(shared_service.port) as marker:
+        assert served.ask(post(LARGE, "X: a stranger")).status == 200
+        for wire in (*others, served, newest):
+            wire.send(post(LARGE)[:-1])
+            for _ in range(3):
+                assert marker.ask(STATS).status == 200
+    assert others[0].last_answer().status == 503
+    for wire in (*others[1:], served, newest):
+        assert wire.ask(b" ").status == 200
     for wire in wires:
         wire.close()
 
@@ -175,19 +194,21 @@ def test_backpressure_at_the_door() -> None:
         assert {deaf.answer().status for _ in range(asked)} == {200}
 
 
-def test_sigterm_in_the_middle_of_a_remembered_body(shared_service: Forked) -> None:
+@pytest.mark.parametrize("no_door", [False, True], ids=["at the door", "through the framework"])
+def test_sigterm_in_the_middle_of_a_remembered_body(settings: Settings, no_door: bool) -> None:
     """A batch that has begun to arrive is taken in, and answered with Connection: close; the next is nobody's."""
-    known(shared_service, post(BODY))
-    with Wire(shared_service.port) as wire:
-        wire.send(post(BODY)[:-5])
-        until(lambda: shared_service.has_read(wire.port), 5)
-        os.kill(shared_service.pid, signal.SIGTERM)
-        until(lambda: not shared_service.listens(), 5)
-        wire.send(BODY[-5:])
-        answer = wire.last_answer()
-        assert (answer.status, answer.closes, answer.document["count"]) == (200, True, 6)
-    assert shared_service.ended() == 0
-    shared_service.assert_no_defect()
+    with forked(replace(settings, no_door=no_door)) as service:
+        known(service, post(BODY))
+        with Wire(service.port) as wire:
+            wire.send(post(BODY)[:-5])
+            until(lambda: service.has_read(wire.port), 5)
+            os.kill(service.pid, signal.SIGTERM)
+            until(lambda: not service.listens(), 5)
+            wire.send(BODY[-5:])
+            answer = wire.last_answer()
+            assert (answer.status, answer.closes, answer.document["count"]) == (200, True, 6)
+        assert service.ended() == 0
+        service.assert_no_defect()
 
 
 def test_a_defect_500_is_the_same_through_either_door(monkeypatch: pytest.MonkeyPatch) -> None:

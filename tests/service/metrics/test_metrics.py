@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -192,7 +193,8 @@ def restarted(url: str, times: int) -> bool:
     return False
 
 
-def test_no_answer_is_lost_from_the_metrics_with_a_worker_at_sigkill() -> None:
+@pytest.mark.parametrize("no_door", [False, True], ids=["at the door", "through the framework"])
+def test_no_answer_is_lost_from_the_metrics_with_a_worker_at_sigkill(no_door: bool) -> None:
     """Through a kill -9 under load, every answer that was given stays counted, and none is invented.
 
     A request that was cut off may have been counted, as the kill may have come after the counting.
@@ -207,7 +209,7 @@ def test_no_answer_is_lost_from_the_metrics_with_a_worker_at_sigkill() -> None:
         except CUT:
             cut[number] += 1
 
-    with forked(SETTINGS) as service:
+    with forked(replace(SETTINGS, no_door=no_door)) as service:
         with Client(service.url) as client:
             client.add("A", [1.0])
         with meanwhile(service.url, *(partial(load, number) for number in range(4))):
