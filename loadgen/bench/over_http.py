@@ -42,9 +42,6 @@ SHORT_K: Final = 3
 
 MIDDLE_BATCH: Final = 100
 
-FEW: Final = 10_000
-"""Prices that are held where it does not matter how many."""
-
 NEW_HEADS: Final = 50_000
 """More than a worker remembers, so that none of them is remembered when its turn comes again."""
 
@@ -153,7 +150,7 @@ def measure(cores: Cores, effort: Effort, say: Callable[[str], None]) -> OverHtt
         floor = stack.enter_context(_floor(cores, ours, effort))
         constant = stack.enter_context(_constant(cores, ours, effort))
         shut = stack.enter_context(_tenfold(cores, effort, "--no-door"))
-        post_all(shut.target, [binary_batch(shut.target, symbol_of(FEW), feed(FEW))])
+        post_all(shut.target, [binary_batch(shut.target, symbol_of(effort.held[0]), feed(effort.held[0]))])
         say("HTTP: does the number of prices matter?")
         results.growth += _growth_of_tenfold(ours, floor, effort)
         for held in effort.held:
@@ -263,15 +260,15 @@ class Servers:
 def _queries(servers: Servers, effort: Effort) -> list[Cell]:
     """GET: the floors, windows of tenfold with all prices held, heads that never come twice, the ordinary service."""
     held, symbol, k = effort.most_held, symbol_of(effort.most_held), effort.middle_k
-    rival_held = min(RIVAL_HELD, held)
+    few, rival_held = effort.held[0], min(RIVAL_HELD, held)  # where it does not matter how many, few
     _check_all_windows(servers.ours, effort)
     asked: list[tuple[Cell, Server, bytes]] = [
         (Cell(TENFOLD, held, one), servers.ours, stats(servers.ours.target, symbol, one)) for one in (1, effort.max_k)
     ]
     asked += [
         (Cell(TENFOLD_ALL, held), servers.ours, all_windows(servers.ours.target, symbol)),
-        (Cell(TENFOLD_NEW, FEW), servers.ours, stats(servers.ours.target, symbol_of(FEW), k)),
-        (Cell(TENFOLD_SHUT, FEW), servers.shut, stats(servers.shut.target, symbol_of(FEW), k)),
+        (Cell(TENFOLD_NEW, few), servers.ours, stats(servers.ours.target, symbol_of(few), k)),
+        (Cell(TENFOLD_SHUT, few), servers.shut, stats(servers.shut.target, symbol_of(few), k)),
         (Cell(FASTAPI, rival_held, k), servers.rival, stats(servers.rival.target, RIVAL_SYMBOL, k)),
         (Cell(FASTAPI_ALL, rival_held), servers.rival, all_windows(servers.rival.target, RIVAL_SYMBOL)),
     ]

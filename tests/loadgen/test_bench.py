@@ -17,11 +17,25 @@ from rich.console import Console
 from loadgen.bench import __main__ as command
 from loadgen.bench import contender as processes
 from loadgen.bench import limits, over_http, picture, report, steps, truth
-from loadgen.bench.drive import Cost, RefusedError, call, closed_loop, open_loop
+from loadgen.bench.drive import WRK, Cost, RefusedError, call, closed_loop, open_loop, saturated
 from loadgen.bench.effort import QUICK, Effort
 from loadgen.bench.feed import feed
 from loadgen.bench.machine import describe
-from loadgen.bench.over_http import BARE, BINARY, BINARY_SINK, CONSTANT, JSON, PARSE, SINK, TENFOLD, Cell, OverHttp
+from loadgen.bench.over_http import (
+    BARE,
+    BINARY,
+    BINARY_SINK,
+    CONSTANT,
+    JSON,
+    PARSE,
+    SINK,
+    TENFOLD,
+    TENFOLD_ALL,
+    TENFOLD_NEW,
+    TENFOLD_SHUT,
+    Cell,
+    OverHttp,
+)
 from loadgen.bench.over_http import Latency as Latencies
 from loadgen.bench.pairs import median_ratio, percentile, take_turns
 from loadgen.bench.rivals.raw_numpy import RawNumpy
@@ -33,7 +47,15 @@ from loadgen.bench.verdicts import verdicts
 from loadgen.wire import get
 
 TINY = Effort(
-    max_k=3, rounds=3, seconds=0.02, latency_seconds=0.05, batches=(100, 10_000), rivals=("numpy",), step_sizes=(4,)
+    max_k=3,
+    rounds=3,
+    seconds=0.02,
+    latency_seconds=0.05,
+    batches=(100, 10_000),
+    rivals=("numpy",),
+    step_sizes=(4,),
+    connections=(8,),
+    judged=False,
 )
 
 
@@ -143,7 +165,7 @@ def floor() -> Any:
 
 def test_closed_loop_measures_the_server(floor: Server) -> None:
     """CPU time, rate and the client's own share are those of the requests that were answered."""
-    cost = closed_loop(floor, [get(floor.target, "/constant")], 0.1)
+    cost = closed_loop(floor, [get(floor.target, "/stats?symbol=A&k=1")], 0.1)
     assert 1 < cost.cpu_us < 1e5
     assert cost.per_second > 10
     assert 0 < cost.client_share < 1.5
@@ -157,9 +179,22 @@ def test_closed_loop_refuses_errors(floor: Server) -> None:
         closed_loop(floor, [get(floor.target, "/stats")], 0.1)
 
 
+@pytest.mark.skipif(WRK is None, reason="the client in C is not tested, for want of it: apt-get install wrk")
+def test_wrk_measures_the_server(floor: Server) -> None:
+    """What it reports is of requests that were answered; a query that counts up is another one each time."""
+    asked = get(floor.target, "/stats?symbol=A&k=1")
+    for counted in (False, True):
+        cost = saturated(floor, asked, 2, counted=counted)
+        assert 1 < cost.cpu_us < 1e5
+        assert cost.per_second > 10
+        assert 0 < cost.client_share < 1.5
+    with pytest.raises(RefusedError):
+        saturated(floor, get(floor.target, "/stats"))
+
+
 def test_open_loop_counts_from_the_intended_moment(floor: Server) -> None:
     """Far beyond what a server can do, latency grows with the backlog instead of the rate falling silently."""
-    request = get(floor.target, "/constant")
+    request = get(floor.target, "/stats?symbol=A&k=1")
     calm = open_loop(floor, request, rate=50, seconds=0.2, spin=False)
     rushed = open_loop(floor, request, rate=1e6, seconds=0.003, spin=False)
     assert len(calm) == 10
@@ -193,23 +228,30 @@ def costs(*per_second: float) -> list[Cost]:
 
 def test_verdicts_are_computed_from_the_samples() -> None:
     """Each target is held against the right pair of cells."""
-    effort = Effort()
+    effort = Effort(connections=(8, 64))
     http = OverHttp(
         queries=[
             Cell(BARE, 0, costs=costs(100, 200, 300)),
-            Cell(CONSTANT, 0, costs=costs(200, 400, 600)),
-            Cell(TENFOLD, 10**8, 1, costs=costs(95, 190, 285)),
-            Cell(TENFOLD, 10**8, 8, costs=costs(80, 160, 240)),
+            Cell(CONSTANT, 0, costs=costs(1_000, 2_000, 3_000)),
+            Cell(TENFOLD, 10**8, 5, costs=costs(510, 1_020, 1_530)),
+            Cell(BARE, 0, connections=64, costs=costs(100)),
+            Cell(CONSTANT, 0, connections=64, costs=costs(1_000)),
+            Cell(TENFOLD, 10**8, 5, connections=64, costs=costs(430)),
+            Cell(TENFOLD_ALL, 10**8, costs=costs(290, 580, 870)),
+            Cell(TENFOLD_NEW, 10**4, costs=costs(80)),
+            Cell(TENFOLD_SHUT, 10**4, costs=costs(100)),
         ],
         batches=[
             Cell(PARSE, 0, batch=10_000, costs=costs(100)),
             Cell(BINARY_SINK, 0, batch=10_000, costs=costs(400)),
-            Cell(JSON, 1, batch=10_000, costs=costs(86)),
-            Cell(BINARY, 1, batch=10_000, costs=costs(172)),
+            Cell(JSON, 1, batch=10_000, costs=costs(116)),
+            Cell(BINARY, 1, batch=10_000, costs=costs(440)),
             Cell(SINK, 0, batch=100, costs=costs(100)),
-            Cell(JSON, 1, batch=100, costs=costs(84)),
+            Cell(JSON, 1, batch=100, costs=costs(250)),
+            Cell(SINK, 0, batch=100, connections=64, costs=costs(100)),
+            Cell(JSON, 1, batch=100, connections=64, costs=costs(250)),
             Cell(over_http.FASTAPI_JSON, 1, batch=10_000, costs=costs(8)),
-            Cell(over_http.FASTAPI_JSON, 1, batch=100, costs=costs(42)),
+            Cell(over_http.FASTAPI_JSON, 1, batch=100, costs=costs(125)),
         ],
         growth=[Cell(TENFOLD, 10**3, 8, costs=costs(100)), Cell(TENFOLD, 10**8, 8, costs=costs(80))],
         latencies=[Latencies(TENFOLD, 50, [1], [30, 10]), Latencies(BARE, 50, [1], [10, 10])],
@@ -218,20 +260,25 @@ def test_verdicts_are_computed_from_the_samples() -> None:
     pairs = [Pair("numpy", 10**6, 100, [slow], [quick]), Pair("pure Python", 10**7, 1, [quick], [quick])]
     rows = verdicts(http, Steps(pairs=pairs), effort)
     assert [(round(row.value, 3), row.target, row.verdict) for row in rows] == [
-        (0.95, "≥ 0.9 ×", "reached"),
-        (0.8, "≥ 0.9 ×", "missed"),
-        (0.86, "≥ 0.85 ×", "reached"),
-        (0.84, "≥ 0.85 ×", "missed"),
-        (0.43, "≥ 0.8 ×", "missed"),
-        (2.0, "≥ 2 ×", "reached"),
+        (5.1, "≥ 5 ×", "reached"),
+        (0.51, "≥ 0.55 ×", "missed"),
+        (4.3, "≥ 4.25 ×", "reached"),
+        (0.43, "≥ 0.4675 ×", "missed"),
+        (2.9, "≥ 3 ×", "missed"),
+        (1.25, "≤ 1.1 ×", "missed"),
+        (2.5, "≥ 2.6 ×", "missed"),
+        (2.5, "≥ 2.21 ×", "reached"),
+        (1.16, "≥ 1.15 ×", "reached"),
+        (1.1, "≥ 1.2 ×", "missed"),
         (2.0, "≥ 10 ×", "missed"),
         (1.0, "≥ 10 ×", "missed"),
         (200.0, "≥ 10 ×", "reached"),
         (300.0, "≥ 100 ×", "reached"),
         (1.0, "≥ 100 ×", "missed"),
-        (2.0, "≤ 2 ×", "reached"),
+        (2.0, "≤ 1 ×", "missed"),
         (1.25, "≤ 1.1 ×", "missed"),
     ]
+    assert verdicts(http, Steps(pairs=pairs), QUICK) == [], "a quick run judges nothing"
 
 
 @pytest.mark.timeout(300)  # a dozen processes start one after the other, on a machine that may be busy
@@ -246,7 +293,6 @@ def test_tiny_run_writes_all_it_measured(tmp_path: Path, monkeypatch: pytest.Mon
         "POST over HTTP",
         "In process",
         "Latency of GET",
-        "Must reach",
         f"numpy {np.__version__}",
     ):
         assert said in done.output
@@ -254,7 +300,8 @@ def test_tiny_run_writes_all_it_measured(tmp_path: Path, monkeypatch: pytest.Mon
 
     written = json.loads(document.read_text())
     http = written["over_http"]
-    assert {cell["contender"] for cell in http["queries"] if cell["costs"]} >= {BARE, CONSTANT, TENFOLD}
+    asked = {cell["contender"] for cell in http["queries"] if cell["costs"]}
+    assert asked >= {BARE, CONSTANT, TENFOLD, TENFOLD_ALL, TENFOLD_NEW, TENFOLD_SHUT}
     for cell in (*http["queries"], *http["batches"], *http["growth"]):
         assert cell["limit"] or len(cell["costs"]) == TINY.rounds, cell
         assert all(cost["cpu_us"] > 0 and cost["per_second"] > 0 for cost in cell["costs"])
@@ -266,7 +313,7 @@ def test_tiny_run_writes_all_it_measured(tmp_path: Path, monkeypatch: pytest.Mon
     assert (pair["rival"], pair["held"], pair["batch"]) == ("numpy", 10_000, 10_000)
     assert len(pair["ours"]) == len(pair["theirs"]) == TINY.rounds
     assert written["in_process"]["worst_variance"]["tenfold"][0] < 1e-12
-    assert all(row["verdict"] in ("reached", "missed") and row["target"] for row in written["must_reach"])
+    assert written["must_reach"] == []
     assert written["machine"]["python"]
 
 
