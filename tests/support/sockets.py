@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple, Self
 
 import h11
 
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 SILENCE: Final = 0.1
 """After so long without an answer the service is waiting for more bytes."""
 
@@ -238,8 +240,9 @@ def answers(received: bytes, *, heads: bool = False) -> list[Answer]:
     found: list[Answer] = []
     while received:
         assert not (found and found[-1].closes), "something comes after the last answer"
-        rest = received[received.find(b"\r\n\r\n") + 4 :]
-        bodyless = heads and (not rest or rest.startswith(b"HTTP/1.1 ")) and not received.startswith(b"HTTP/1.1 1")
+        final = received.removeprefix(CONTINUE)
+        rest = final[final.find(b"\r\n\r\n") + 4 :]
+        bodyless = heads and (not rest or rest.startswith(b"HTTP/1.1 "))
         answer, received = _read(iter([received, b""]).__next__, head=bodyless)
         found.append(answer)
     return found
