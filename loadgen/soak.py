@@ -60,7 +60,7 @@ OWN_BYTES: Final = 64 << 20
 of what was freed."""
 
 EXPECTED_LOG: Final = re.compile(
-    r"\d{4}-\S+ (INFO|WARNING) \d+ (tenfold listens on .*|stopping|stopped|symbol \S+ created"
+    r"\d{4}-\S+ (INFO|WARNING) \d+ (compiling for .*|tenfold listens on .*|stopping|stopped|symbol \S+ created"
     r"|worker \d+ \(process \d+\) was killed by signal 9|worker \d+ is replaced by process \d+"
     r"|(refused|closed) \d+ (connections|unfinished requests) .*)"
 )
