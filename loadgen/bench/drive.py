@@ -151,9 +151,9 @@ def saturated(server: Server, request: bytes, connections: int = WRK_CONNECTIONS
         cpu, own = server.cpu_seconds(), _children_seconds()
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # nosec B603
         cpu, own = server.cpu_seconds() - cpu, _children_seconds() - own
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise RefusedError(said)
     done = int(re.findall(r"(\d+) requests in", said)[0])
+    if not done or "Non-2xx" in said or "Socket errors" in said:
+        raise RefusedError(said)
     rate = float(re.findall(r"Requests/sec: *([\d.]+)", said)[0])
     return Cost(cpu / done * 1e6, rate, own * rate / done)
 

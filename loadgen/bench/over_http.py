@@ -225,17 +225,18 @@ def _check_with_exact(ours: Server, held: int, effort: Effort) -> None:
 
 def _growth_of_tenfold(ours: Server, floor: Server, effort: Effort) -> list[Cell]:
     """The bare handler, the longest window of every symbol, and a short one of the smallest and the largest."""
-    cells = [Cell(TENFOLD, held, effort.max_k) for held in effort.held]
-    cells += [Cell(TENFOLD, held, SHORT_K) for held in (effort.held[0], effort.most_held) if effort.max_k > SHORT_K]
+    cells = [Cell(TENFOLD, held, effort.max_k, connections=0) for held in effort.held]
+    ends = (effort.held[0], effort.most_held)
+    cells += [Cell(TENFOLD, held, SHORT_K, connections=0) for held in ends if effort.max_k > SHORT_K]
     requests = [[stats(ours.target, symbol_of(cell.held), cell.k)] for cell in cells]
     bare = stats(floor.target, symbol_of(effort.most_held), effort.max_k)
-    cells.append(Cell(BARE, 0, effort.max_k))
+    cells.append(Cell(BARE, 0, effort.max_k, connections=0))
     return _fill_cells(cells, [ours] * len(requests) + [floor], [*requests, [bare]], effort)
 
 
 def _growth_of_rival(cores: Cores, ours: Server, held: int, effort: Effort) -> Cell:
     """The longest window of the ordinary service with so many prices, its answers compared with tenfold's first."""
-    cell = Cell(FASTAPI, held, effort.max_k, limit=too_much("segment tree", held))
+    cell = Cell(FASTAPI, held, effort.max_k, connections=0, limit=too_much("segment tree", held))
     if not cell.limit:
         with _fastapi(cores, held) as rival:
             sizes = sizes_of_windows(held, effort.max_k)
@@ -373,8 +374,8 @@ def _fill_cells(cells: list[Cell], servers: list[Server], requests: list[list[by
 
 
 def _sample(cell: Cell, server: Server, requests: list[bytes], effort: Effort) -> Cost:
-    """What a request costs: with wrk where it is installed and a run is to be judged, else with our own client."""
-    if effort.judged and WRK:
+    """What a request costs: with wrk where it is installed and the rate counts, else with our own client."""
+    if cell.connections and effort.judged and WRK:
         counted = cell.contender in {TENFOLD_NEW, TENFOLD_SHUT}
         return saturated(server, requests[0], cell.connections, counted=counted)
     if cell.contender in {TENFOLD_NEW, TENFOLD_SHUT}:
