@@ -297,3 +297,19 @@ def test_metrics_count_what_either_door_answers(shared_service: Forked) -> None:
         victim = shared_service.workers()[0]
         os.kill(victim, signal.SIGKILL)
         until(lambda victim=victim: shared_service.workers() not in ([], [victim]), 10)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("no_door", [False, True], ids=["at the door", "through the framework"])
+def test_a_slow_client_that_gets_408_is_not_in_the_latency_metrics(settings: Settings, no_door: bool) -> None:
+    """What is timed of a refusal begins with the last bytes that came, not with the first, through either door."""
+    with forked(replace(settings, no_door=no_door, request_seconds=2.0)) as service:
+        known(service, post(BODY))
+        with Wire(service.port) as wire:
+            wire.send(post(BODY)[:-2])
+            time.sleep(0.5)
+            sent = time.monotonic()
+            wire.send(BODY[-2:-1])
+            assert wire.last_answer().status == 408
+            took = time.monotonic() - sent
+        labels = {"route": "/add_batch", "class": "4xx"}
+        assert Scrape.of(service.url).total("tenfold_http_request_seconds_sum", **labels) < took
