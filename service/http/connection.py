@@ -52,6 +52,7 @@ class Connection(asyncio.BufferedProtocol):
         "_connections",
         "_door",
         "_framework",
+        "_read_at",
         "_since",
         "_stuck_since",
         "_sweeper",
@@ -78,6 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         self.state = State.IDLE
         self.pipelined = False  # whether the request that has begun came along with the one before
         self._since = time.monotonic()  # when the request began, or the connection became idle
+        self._read_at = self._since  # when some of the body that is arriving at the door was last received
         self._stuck_since: float | None = None  # when the client ceased to take its answers
         self._arrived = 0  # bytes: of the request that the framework has, or of the body that is arriving at the door
         self._arriving: Arriving | None = None  # at the door
@@ -138,6 +140,7 @@ class Connection(asyncio.BufferedProtocol):
         now = time.monotonic()
         if self._arriving is not None:
             self._arrived += size
+            self._read_at = now
             if self._arrived == len(self._arriving.body):
                 self._complete(self._arriving, now)
             return
@@ -183,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
     def _await_body(self, ticket: Ticket, length: int, begun: memoryview, now: float) -> None:
         """Have the rest of a body received where it is to be read from."""
         self.become(State.BODY)
-        self._since = now
+        self._since = self._read_at = now
         self._sweeper.budget.forget(self)  # what came before; this request is as young as any
         body = bytearray(length)
         body[: len(begun)] = begun
@@ -294,4 +297,4 @@ class Connection(asyncio.BufferedProtocol):
         if self._arriving is None:
             self._framework.refuse(reason)
         else:
-            self._send(problem_of(reason), self._let_go(self._arriving).ticket, self._since, keep_alive=False)
+            self._send(problem_of(reason), self._let_go(self._arriving).ticket, self._read_at, keep_alive=False)

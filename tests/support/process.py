@@ -18,11 +18,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, TypeVar
 
 from aggregation import SharedMemory, Symbols
 from service.logs import configure
+from service.processes.entrance import open_entrance
 from service.processes.listeners import listen, url
 from service.processes.supervisor import Supervisor
 from service.settings import Settings
@@ -258,7 +260,8 @@ class Forked(Tenfold):
             configure(self.settings.log_format)
             log = logging.getLogger("tenfold")
             address = url(listeners[0])
-            code = Supervisor(self.settings, listeners, self.shared, lambda: log.info("listens on %s", address)).run()
+            ready, entrance = partial(log.info, "listens on %s", address), open_entrance(self.settings)
+            code = Supervisor(self.settings, listeners, self.shared, ready, entrance).run()
         finally:
             sys.stderr.flush()
             os._exit(code)

@@ -252,10 +252,11 @@ def test_without_tokens_there_is_no_check(settings: Settings) -> None:
     }
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+@pytest.fixture(scope="module", params=[(), ("--no-door",)], ids=["at the door", "through the framework"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """Whatever is asked with the right token is remembered, or nothing is: each test runs with both."""
     _, path = token_file(tmp_path_factory.mktemp("access"), read=READER, write=WRITER)
-    with running(workers=1, max_k=4, env={"TENFOLD_TOKEN_FILE": path}) as process:
+    with running(*request.param, workers=1, max_k=4, env={"TENFOLD_TOKEN_FILE": path}) as process:
         yield process
         process.stop_cleanly()
         process.assert_no_defect(READER, WRITER)

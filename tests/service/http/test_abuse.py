@@ -19,6 +19,7 @@ from loadgen.abuse import KINDS, Abuse, Crowd, Script
 from loadgen.launch import Footprint, footprint
 from loadgen.plan import Target
 from loadgen.wire import get, post
+from service.http.door import MOST_BODY_BYTES
 from tests.support.load import Client, connected_to_each, count_of, meanwhile, numbers
 from tests.support.process import Process, running, until
 
@@ -51,13 +52,23 @@ def nearly_whole(target: Target, _random: Random) -> Script:
         yield b""
 
 
+def nearly_whole_at_the_door(target: Target, _random: Random) -> Script:
+    """A head that was said before, and all of a body that the door takes but its end."""
+    yield post(target, "/add_batch/", b"{")
+    yield post(target, "/add_batch/", b" " * MOST_BODY_BYTES)[:-1_000]
+    while True:
+        yield b""
+
+
 AT_ONCE = Abuse("a thousand requests in one write", written_at_once, reads=False)
 NEARLY_WHOLE = Abuse("bodies without their ends", nearly_whole, pace=5.0)
-BY_NAME = {abuse.name: abuse for abuse in (*KINDS, AT_ONCE, NEARLY_WHOLE)}
+AT_THE_DOOR = Abuse("bodies without their ends, at the door", nearly_whole_at_the_door, pace=0.5)
+BY_NAME = {abuse.name: abuse for abuse in (*KINDS, AT_ONCE, NEARLY_WHOLE, AT_THE_DOOR)}
 
 CROWDS: dict[str, dict[str, int]] = {
     "half-open": {"headers that never end": 900, "connected and silent": 900},
     "large bodies that never end": {NEARLY_WHOLE.name: 500, "bodies that never end": 500},
+    "large bodies at the door": {AT_THE_DOOR.name: 1_800},
     "pipelined": {AT_ONCE.name: 50, "answers never read": 100},
     "large bodies, pipelined": {"large bodies, pipelined": 100},
 }

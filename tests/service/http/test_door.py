@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
+import ssl
 import time
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean, pvariance
 from typing import NoReturn
 
@@ -14,7 +18,9 @@ import pytest
 
 from service.api.resources import Question, Resources
 from service.http.door import MOST_BODY_BYTES, MOST_HEAD_BYTES, MOST_HEADS, RECEIVED, Door, Ticket
+from service.http.framework import Framework
 from service.settings import Settings
+from tests.support.credentials import issue, token_file
 from tests.support.process import Forked, forked, until
 from tests.support.scrape import Scrape
 from tests.support.sockets import Wire, post, request
@@ -136,21 +142,72 @@ def test_a_client_that_leaves_in_the_middle_of_a_remembered_body(shared_service:
     known(shared_service, post(BODY))
 
 
-def test_a_full_budget_503_in_the_middle_of_remembered_bodies(shared_service: Forked) -> None:
-    """Remembered heads that announce much and send nothing make the oldest of them give way, with Retry-After."""
+@pytest.mark.parametrize("missing", [1, len(LARGE)], ids=["all but its end", "nothing but its head"])
+def test_a_full_budget_503_in_the_middle_of_remembered_bodies(shared_service: Forked, missing: int) -> None:
+    """Remembered heads that announce much count for all of it, and make the oldest give way, with Retry-After."""
     known(shared_service, post(LARGE))
-    wires = [Wire(shared_service.port) for _ in range(12)]
-    for wire in wires:  # a budget of 1 MiB has room for five of these
-        wire.send(post(LARGE)[:-1])
-        until(lambda port=wire.port: shared_service.has_read(port), 5)  # type: ignore[misc]
-    for wire in wires[:6]:
-        refused = wire.last_answer()
-        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-    for wire in wires[7:]:
-        wire.send(b" ")
-        assert wire.answer().status == 200
+    with ExitStack() as stack:
+        refused = stalled(stack, shared_service, missing)
+        served = [refused.pop() for _ in range(5)]  # a budget of 1 MiB has room for these
+        for wire in refused:
+            answer = wire.last_answer()
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        for wire in served:
+            assert wire.ask(LARGE[-missing:]).status == 200
+
+
+def stalled(stack: ExitStack, service: Forked, missing: int) -> list[Wire]:
+    """A dozen clients, one after the other, whose large batches want for their ends."""
+    wires = [stack.enter_context(Wire(service.port)) for _ in range(12)]
     for wire in wires:
-        wire.close()
+        wire.send(post(LARGE)[:-missing])
+        until(lambda port=wire.port: service.has_read(port), 5)  # type: ignore[misc]
+    return wires
+
+
+def test_the_503_of_a_full_budget_is_the_same_through_either_door(settings: Settings) -> None:
+    """Whoever gives way is told so with the same bytes, whether the framework has the request or the door."""
+    told = set()
+    for no_door in (False, True):
+        with forked(replace(settings, no_door=no_door)) as service, ExitStack() as stack:
+            known(service, post(LARGE))
+            told.add(stalled(stack, service, 1)[0].rest())
+    assert len(told) == 1
+    assert told.pop().startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.parametrize("no_door", [False, True], ids=["at the door", "through the framework"])
+@pytest.mark.parametrize("way", ["plain", "tls", "tokens"])
+def test_what_is_remembered_never_reaches_the_framework(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str, no_door: bool
+) -> None:
+    """The door answers what comes again, its body in one piece or in two; a door that is shut answers nothing."""
+    certificate, token = issue(tmp_path), "w" * 16
+    entrance: dict[str, dict[str, str]] = {
+        "plain": {},
+        "tls": {"cert": str(certificate.cert), "key": str(certificate.key)},
+        "tokens": {"token_file": token_file(tmp_path, write=token)[1]},
+    }
+    context = ssl.create_default_context(cafile=certificate.ca) if way == "tls" else None
+    bearer = f"Authorization: Bearer {token}"
+    batch, large, read = post(BODY, bearer), post(LARGE, bearer), request("GET", "/stats?symbol=A&k=1", bearer)
+    binary = request("POST", "/add_batch?symbol=A", bearer, "Content-Type: application/octet-stream", body=bytes(24))
+    take = Framework.take
+    with mmap.mmap(-1, 1) as taken:  # of the worker, too
+
+        def noticed(framework: Framework, data: bytes, now: float) -> None:
+            taken[0] = True
+            take(framework, data, now)
+
+        monkeypatch.setattr(Framework, "take", noticed)
+        settings = replace(settings, no_door=no_door, **entrance[way])  # type: ignore[arg-type]
+        with forked(settings) as service, Wire(service.port, tls=context) as wire:
+            for one in (batch, large, binary, read):
+                assert wire.ask(one).status == 200
+                for pieces in ([one], [one[:-5], one[-5:]])[: 1 if one is read else 2]:
+                    taken[0] = False
+                    assert wire.ask(*pieces).status == 200
+                    assert taken[0] == no_door
 
 
 def test_a_large_batch_does_not_make_the_next_one_on_its_connection_old(shared_service: Forked) -> None:
@@ -240,3 +297,19 @@ def test_metrics_count_what_either_door_answers(shared_service: Forked) -> None:
         victim = shared_service.workers()[0]
         os.kill(victim, signal.SIGKILL)
         until(lambda victim=victim: shared_service.workers() not in ([], [victim]), 10)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("no_door", [False, True], ids=["at the door", "through the framework"])
+def test_a_slow_client_that_gets_408_is_not_in_the_latency_metrics(settings: Settings, no_door: bool) -> None:
+    """What is timed of a refusal begins with the last bytes that came, not with the first, through either door."""
+    with forked(replace(settings, no_door=no_door, request_seconds=2.0)) as service:
+        known(service, post(BODY))
+        with Wire(service.port) as wire:
+            wire.send(post(BODY)[:-2])
+            time.sleep(0.5)
+            sent = time.monotonic()
+            wire.send(BODY[-2:-1])
+            assert wire.last_answer().status == 408
+            took = time.monotonic() - sent
+        labels = {"route": "/add_batch", "class": "4xx"}
+        assert Scrape.of(service.url).total("tenfold_http_request_seconds_sum", **labels) < took

@@ -103,9 +103,14 @@ BAD: dict[str, tuple[bytes, int]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Process]:
-    with running(workers=1, max_k=4, request_seconds=REQUEST_SECONDS, max_connections=MAX_CONNECTIONS) as process:
+@pytest.fixture(scope="module", params=[(), ("--no-door",)], ids=["at the door", "through the framework"])
+def service(request: pytest.FixtureRequest) -> Iterator[Process]:
+    """A service that remembers every head that is good, and one that remembers none: each test runs with both."""
+    options = *request.param, "--request-seconds", str(REQUEST_SECONDS)
+    with running(*options, workers=1, max_k=4, max_connections=MAX_CONNECTIONS) as process:
+        with Wire(process.port) as wire:
+            for one in (HEALTH, *GOOD.values()):
+                assert wire.ask(one).status == 200
         yield process
         process.stop_cleanly()
 
@@ -120,10 +125,11 @@ def count(service: Process) -> int:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_every_framing_of_a_batch_is_served_content_length_and_chunked(service: Process, name: str) -> None:
-    """A batch is appended once, however HTTP frames it."""
+    """A batch is appended once, however HTTP frames it, on a connection that is kept and on one that is closed."""
     before = count(service)
-    answer = ask_once(service.port, last(GOOD[name]))
-    assert answer.told == (200, {"symbol": "A", "added": 1, "count": before + 1})
+    with Wire(service.port) as wire:
+        told = [wire.ask(GOOD[name]).told, wire.ask(last(GOOD[name])).told]
+    assert told == [(200, {"symbol": "A", "added": 1, "count": before + number}) for number in (1, 2)]
 
 
 @pytest.mark.parametrize(
