@@ -134,15 +134,17 @@ def saturated(server: Server, request: bytes, connections: int = WRK_CONNECTIONS
         (Path(folder) / "body").write_bytes(body)
         script = f"""
             local file = io.open("{folder}/body", "rb")
-            wrk.method, wrk.body, wrk.path = "{method.decode()}", file:read("*a"), "{path.decode()}"
-            wrk.headers["Content-Type"] = wrk.body ~= "" and "{kind.decode()}" or nil
+            wrk.method, wrk.path = "{method.decode()}", "{path.decode()}"
+            if wrk.method == "POST" then  -- a GET with an empty body would have a Content-Length
+                wrk.body, wrk.headers["Content-Type"] = file:read("*a"), "{kind.decode()}"
+            end
         """
         if counted:
             script += """
                 local number = os.time() * 1000000
                 request = function()
                     number = number + 1
-                    return wrk.format(nil, wrk.path .. "&n=" .. number)
+                    return wrk.format(nil, wrk.path .. string.format("&n=%.0f", number))
                 end
             """
         (Path(folder) / "script.lua").write_text(script)
