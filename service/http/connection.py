@@ -42,6 +42,7 @@ class Connection(asyncio.BufferedProtocol):
         framework: makes the framework's side.
         connections: Sanic's, which goes through them at a stop.
         counters: where it is counted, if not where all others are.
+        sweeper: whose limits hold, if not everybody's.
         options: what Sanic gives to its protocols.
     """
 
@@ -68,10 +69,11 @@ class Connection(asyncio.BufferedProtocol):
         connections: set[Connection],
         framework: Callable[..., Framework] = Framework,
         counters: Counters | None = None,
+        sweeper: Sweeper | None = None,
         **options: Any,  # noqa: ANN401 - handed on
     ) -> None:
         self._app = options["app"]
-        self._sweeper: Sweeper = self._app.ctx.sweeper
+        self._sweeper: Sweeper = sweeper or self._app.ctx.sweeper
         self.counters: Counters = counters or self._app.ctx.counters
         self._door: Door = self._app.ctx.door
         self._connections = connections

@@ -11,12 +11,13 @@ import asyncio
 import re
 import socket
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from aggregation import Geometry, Layout, SharedMemory, Symbols
 from service.api.access import Guard
 from service.app import AnySanic
 from service.http.connection import Connection
+from service.http.limits import Sweeper
 from service.metrics.counters import SharedMetrics
 
 _NAME: Final = "warm-up"
@@ -41,13 +42,14 @@ def warm_kernels() -> None:
 async def warm_routes(app: AnySanic, guard: Guard | None) -> None:
     """Send a request to every route of an application that has started, and take the answers; none changes anything."""
     loop = asyncio.get_running_loop()
-    nowhere = SharedMetrics(1).of_worker(0)  # other clients may be here already, and are counted
+    # Other clients may be here already: they are counted, and may be as many as there may be.
+    options: dict[str, Any] = {"counters": SharedMetrics(1).of_worker(0), "sweeper": Sweeper(app.ctx.sweeper.limits)}
     for request in _requests(app, guard):
         client, served = socket.socketpair()
         client.setblocking(False)
         with client:
             await loop.connect_accepted_socket(
-                lambda: Connection(app=app, loop=loop, connections=set(), counters=nowhere), served
+                lambda: Connection(app=app, loop=loop, connections=set(), **options), served
             )
             await loop.sock_sendall(client, request)
             while await loop.sock_recv(client, 65536):

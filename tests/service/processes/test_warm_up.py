@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -13,6 +16,7 @@ from service.api.problems import Problem
 from service.api.resources import Resources
 from service.settings import Settings
 from tests.support.process import forked
+from tests.support.sockets import HEALTH, Wire
 
 RESOURCES = {name: resource for name, resource in vars(Resources).items() if not name.startswith("_")}
 
@@ -36,6 +40,19 @@ def test_every_route_is_warm_before_it_listens(monkeypatch: pytest.MonkeyPatch) 
         metrics = httpx.get(f"{service.url}/metrics").text
         assert "tenfold_connections_accepted_total 1\n" in metrics
         assert "tenfold_http_requests_total{" not in metrics
+
+
+def test_a_replacement_warms_up_beside_more_clients_than_may_be() -> None:
+    """Clients that wait while a worker starts, however many, do not keep it from starting."""
+    with forked(Settings(workers=1, max_k=2, max_connections=4)) as service, ExitStack() as stack:
+        victim = service.workers()[0]
+        os.kill(victim, signal.SIGSTOP)
+        wires = [stack.enter_context(Wire(service.port)) for _ in range(12)]
+        for wire in wires:
+            wire.send(HEALTH)
+        os.kill(victim, signal.SIGKILL)
+        assert {wire.answer().status for wire in wires} <= {200, 503}
+        service.assert_no_defect("failed")
 
 
 def test_whoever_warms_up_has_the_strongest_token() -> None:
