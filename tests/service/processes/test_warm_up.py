@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -52,7 +53,8 @@ def test_a_replacement_warms_up_beside_more_clients_than_may_be() -> None:
             wire.send(HEALTH)
         os.kill(victim, signal.SIGKILL)
         assert {wire.answer().status for wire in wires} <= {200, 503}
-        service.assert_no_defect("failed")
+        time.sleep(0.5)  # by then it would have failed; that it is enough is only likely
+        service.stop_cleanly()
 
 
 def test_whoever_warms_up_has_the_strongest_token() -> None:
