@@ -139,10 +139,10 @@ def saturated(server: Server, request: bytes, connections: int = WRK_CONNECTIONS
         """
         if counted:
             script += """
-                local number = os.time() * 1000000
+                local begin, number = os.time(), 0
                 request = function()
                     number = number + 1
-                    return wrk.format(nil, wrk.path .. "&n=" .. number)
+                    return wrk.format(nil, wrk.path .. "&n=" .. begin .. "." .. number)
                 end
             """
         (Path(folder) / "script.lua").write_text(script)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -44,6 +47,7 @@ from loadgen.bench.rivals.running import Running
 from loadgen.bench.servers import Server, choose_cores, running
 from loadgen.bench.steps import Pair, Steps
 from loadgen.bench.verdicts import verdicts
+from loadgen.plan import Target
 from loadgen.wire import get
 
 TINY = Effort(
@@ -190,6 +194,29 @@ def test_wrk_measures_the_server(floor: Server) -> None:
         assert 0 < cost.client_share < 1.5
     with pytest.raises(RefusedError):
         saturated(floor, get(floor.target, "/stats"))
+
+
+@pytest.mark.skipif(WRK is None, reason="the client in C is not tested, for want of it: apt-get install wrk")
+def test_wrk_never_asks_the_same_when_it_counts() -> None:
+    """What is to be a new head each time is one: no two requests of two samples are alike."""
+    paths: list[str] = []
+
+    class Listening(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_response_only(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
+        Thread(target=server.serve_forever).start()
+        target = Target("127.0.0.1", server.server_port)
+        for _ in range(2):
+            saturated(Server(target, os.getpid()), get(target, "/stats?symbol=A&k=1"), 2, counted=True)
+        server.shutdown()
+    assert len(paths) == len(set(paths)) > 10
 
 
 def test_open_loop_counts_from_the_intended_moment(floor: Server) -> None:
