@@ -36,6 +36,7 @@ from loadgen.bench.over_http import (
     TENFOLD_ALL,
     TENFOLD_NEW,
     TENFOLD_SHUT,
+    TENFOLD_TWO,
     Cell,
     OverHttp,
 )
@@ -200,23 +201,26 @@ def test_wrk_measures_the_server(floor: Server) -> None:
 def test_wrk_never_asks_the_same_when_it_counts() -> None:
     """What is to be a new head each time is one: no two requests of two samples are alike."""
     paths: list[str] = []
+    lengths = set()
 
     class Listening(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             paths.append(self.path)
+            lengths.add(self.headers["Content-Length"])
             self.send_response_only(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
-        Thread(target=server.serve_forever).start()
+        Thread(target=server.serve_forever, daemon=True).start()
         target = Target("127.0.0.1", server.server_port)
         for _ in range(2):
-            saturated(Server(target, os.getpid()), get(target, "/stats?symbol=A&k=1"), 2, counted=True)
+            saturated(Server(target, (os.getpid(),)), get(target, "/stats?symbol=A&k=1"), 2, counted=True)
         server.shutdown()
     assert len(paths) == len(set(paths)) > 10
+    assert lengths == {None}, "a GET that announces a body is not what is to be measured"
 
 
 def test_open_loop_counts_from_the_intended_moment(floor: Server) -> None:
@@ -253,6 +257,14 @@ def costs(*per_second: float) -> list[Cost]:
     return [Cost(1e6 / rate, rate, 0.5) for rate in per_second]
 
 
+def test_rates_are_compared_where_wrk_took_them() -> None:
+    """With our own client, which holds the quickest servers up, it is the CPU time of the server instead."""
+    quick, slow = Cell(TENFOLD, 1, costs=[Cost(10, 300, 1)]), Cell(BARE, 0, costs=[Cost(50, 100, 1)])
+    assert quick.times(slow) == 5
+    quick.by_rate = slow.by_rate = True
+    assert quick.times(slow) == 3
+
+
 def test_verdicts_are_computed_from_the_samples() -> None:
     """Each target is held against the right pair of cells."""
     effort = Effort(connections=(8, 64))
@@ -264,6 +276,7 @@ def test_verdicts_are_computed_from_the_samples() -> None:
             Cell(BARE, 0, connections=64, costs=costs(100)),
             Cell(CONSTANT, 0, connections=64, costs=costs(1_000)),
             Cell(TENFOLD, 10**8, 5, connections=64, costs=costs(430)),
+            Cell(TENFOLD_TWO, 10**6, 5, connections=64, costs=costs(400)),
             Cell(TENFOLD_ALL, 10**8, costs=costs(290, 580, 870)),
             Cell(TENFOLD_NEW, 10**4, costs=costs(80)),
             Cell(TENFOLD_SHUT, 10**4, costs=costs(100)),
@@ -293,6 +306,7 @@ def test_verdicts_are_computed_from_the_samples() -> None:
         (0.43, "≥ 0.4675 ×", "missed"),
         (2.9, "≥ 3 ×", "missed"),
         (1.25, "≤ 1.1 ×", "missed"),
+        (1.075, "", ""),
         (2.5, "≥ 2.6 ×", "missed"),
         (2.5, "≥ 2.21 ×", "reached"),
         (1.16, "≥ 1.15 ×", "reached"),
@@ -315,6 +329,9 @@ def test_tiny_run_writes_all_it_measured(tmp_path: Path, monkeypatch: pytest.Mon
     document, plot = tmp_path / "new" / "bench.json", tmp_path / "bench.png"
     done = CliRunner().invoke(command.main, ["--quick", "--json", str(document), "--plot", str(plot)])
     assert done.exit_code == 0, done.output
+    assert "…" not in done.stdout, "nothing is cut"
+    tables, _, _ = done.stdout.partition("every sample:")
+    assert max(map(len, tables.splitlines())) <= 80
     for said in (
         "GET over HTTP",
         "POST over HTTP",
@@ -328,7 +345,7 @@ def test_tiny_run_writes_all_it_measured(tmp_path: Path, monkeypatch: pytest.Mon
     written = json.loads(document.read_text())
     http = written["over_http"]
     asked = {cell["contender"] for cell in http["queries"] if cell["costs"]}
-    assert asked >= {BARE, CONSTANT, TENFOLD, TENFOLD_ALL, TENFOLD_NEW, TENFOLD_SHUT}
+    assert asked >= {BARE, CONSTANT, TENFOLD, TENFOLD_ALL, TENFOLD_NEW, TENFOLD_SHUT, TENFOLD_TWO}
     for cell in (*http["queries"], *http["batches"], *http["growth"]):
         assert cell["limit"] or len(cell["costs"]) == TINY.rounds, cell
         assert all(cost["cpu_us"] > 0 and cost["per_second"] > 0 for cost in cell["costs"])
