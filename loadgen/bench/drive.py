@@ -1,7 +1,7 @@
 """The clients of all servers: closed loop for cost and rate, open loop for latency.
 
 What a request costs the server is read from the kernel. wrk, in C, can keep even the quickest servers busy, so that
-requests a second say the same. Where it is not installed there are raw sockets and ready-made requests, at some 15 µs
+requests a second say the same. Where it is not installed there are raw sockets and ready-made requests, at some 8 µs
 of the client's core for one: the client is what is waited for, and only the CPU time says something about a server.
 """
 
