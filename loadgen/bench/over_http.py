@@ -45,6 +45,9 @@ MIDDLE_BATCH: Final = 100
 NEW_HEADS: Final = 50_000
 """More than a worker remembers, so that none of them is remembered when its turn comes again."""
 
+BUSY: Final = 0.95
+"""Of its core: a server that used less was held up by the client, and its rate is the client's."""
+
 RIVAL_SYMBOL: Final = "S"
 RIVAL_HELD: Final = 1_000_000
 """Prices that the ordinary service holds where it is not the number of prices that is varied."""
@@ -70,7 +73,7 @@ FASTAPI_JSON: Final = "FastAPI, JSON"
 class Cell:
     """One contender at one task: a sample in every round, or why there is none.
 
-    ``by_rate`` says that wrk kept the server busy, so that it is judged by requests a second.
+    ``by_rate`` says that wrk asked, which keeps all servers busy but the very quickest.
     """
 
     contender: str
@@ -93,8 +96,8 @@ class Cell:
         return median(cost.per_second for cost in self.costs)
 
     def times(self, other: Cell) -> float:
-        """How many are served for one of the other's, in the same time or else in the same CPU time."""
-        if self.by_rate and other.by_rate:
+        """How many are served for one of the other's: in the same time if both servers were busy, else CPU time."""
+        if all(cell.by_rate and cell.cpu_us * cell.per_second >= BUSY * 1e6 for cell in (self, other)):
             return median_ratio([one.per_second for one in self.costs], [one.per_second for one in other.costs])
         return other.cpu_ratio(self)
 

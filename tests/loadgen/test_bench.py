@@ -258,11 +258,13 @@ def costs(*per_second: float) -> list[Cost]:
 
 
 def test_rates_are_compared_where_wrk_took_them() -> None:
-    """With our own client, which holds the quickest servers up, it is the CPU time of the server instead."""
-    quick, slow = Cell(TENFOLD, 1, costs=[Cost(10, 300, 1)]), Cell(BARE, 0, costs=[Cost(50, 100, 1)])
+    """Where the client holds a server up, it is the CPU time of the server instead."""
+    quick, slow = Cell(TENFOLD, 1, costs=[Cost(10, 96_000, 1)]), Cell(BARE, 0, costs=[Cost(50, 20_000, 1)])
     assert quick.times(slow) == 5
     quick.by_rate = slow.by_rate = True
-    assert quick.times(slow) == 3
+    assert quick.times(slow) == 4.8
+    quick.costs = [Cost(10, 90_000, 1)]
+    assert quick.times(slow) == 5
 
 
 def test_verdicts_are_computed_from_the_samples() -> None:
