@@ -16,7 +16,7 @@ And for ``python -m loadgen.bench``, tenfold beside bare Sanic and beside the or
 * ``truth``      whether contenders answer alike, by exact arithmetic
 * ``rivals``     the ordinary ways; ``ours`` is tenfold's library with their interface
 * ``limits``, ``contender``, ``steps``  in process: each contender in a process of its own, pairs of them
-* ``servers``, ``drive``, ``requests``, ``floor``, ``over_http``  over HTTP: one client, one core for whoever answers
+* ``servers``, ``drive``, ``requests``, ``floor``, ``constant``, ``over_http``  over HTTP: one client, one core each
 * ``verdicts``, ``machine``, ``report``, ``picture``  what must be reached, what it ran on, tables, JSON, PNG
 
 ``core`` and ``ours`` are the only ones that import ``aggregation``.

@@ -62,8 +62,7 @@ def main(quick: bool, document: Path, plot: Path) -> None:
     except (DisagreementError, RefusedError) as error:
         raise click.ClickException(str(error)) from error
     terminal = Console()
-    # A pipe has no width; tables folded to 80 columns would be of no use in a file.
-    print_report(report, terminal if terminal.is_terminal else Console(width=150))
+    print_report(report, terminal)
     write_json(report, document)
     draw(report, plot)
     terminal.print(f"every sample: {document}\npicture: {plot}", highlight=False)

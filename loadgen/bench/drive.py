@@ -1,7 +1,8 @@
 """The clients of all servers: closed loop for cost and rate, open loop for latency.
 
-Raw sockets and ready-made requests: some 15 µs of the client's own core for a request, so that the server is what is
-waited for. What a request costs the server is read from the kernel and does not depend on the client at all.
+What a request costs the server is read from the kernel. wrk, in C, can keep even the quickest servers busy, so that
+requests a second say the same. Where it is not installed there are raw sockets and ready-made requests, at some 8 µs
+of the client's core for one: the client is what is waited for, and only the CPU time says something about a server.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 import resource
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -28,7 +30,7 @@ from loadgen.plan import Target
 
 from .servers import Server
 
-CONNECTIONS: Final = 16
+CONNECTIONS: Final = 8
 """Enough that the server always has a request to go on with, as under load; few enough to stay in the caches."""
 
 SETTLE_SECONDS: Final = 0.002
@@ -75,7 +77,7 @@ def post_all(target: Target, requests: Iterable[bytes]) -> None:
             _expect_success(_receive(connection))
 
 
-def closed_loop(server: Server, requests: Sequence[bytes], seconds: float) -> Cost:
+def closed_loop(server: Server, requests: Sequence[bytes], seconds: float, number: int = CONNECTIONS) -> Cost:
     """Send the next request on a connection as soon as its last one is answered; the requests go around.
 
     Connections are served in turn, so each is read when its answer is there already or about to be.
@@ -84,7 +86,7 @@ def closed_loop(server: Server, requests: Sequence[bytes], seconds: float) -> Co
         RefusedError: an answer is not 200.
     """
     upcoming = cycle(requests)
-    with _connected(server.target, CONNECTIONS) as connections:
+    with _connected(server.target, number) as connections:
         for connection in connections:  # the first request on a connection pays for making it
             connection.sendall(next(upcoming))
             _expect_success(_receive(connection))
@@ -97,10 +99,10 @@ def closed_loop(server: Server, requests: Sequence[bytes], seconds: float) -> Co
             for connection in connections:
                 _expect_success(_receive(connection))
                 connection.sendall(next(upcoming))
-            done += CONNECTIONS
+            done += number
         for connection in connections:
             _expect_success(_receive(connection))
-        done += CONNECTIONS
+        done += number
         elapsed = time.perf_counter() - begin
         busy = (time.process_time() - own) / elapsed
         time.sleep(SETTLE_SECONDS)
@@ -108,20 +110,22 @@ def closed_loop(server: Server, requests: Sequence[bytes], seconds: float) -> Co
 
 
 WRK: Final = shutil.which("wrk")
-"""A client in C, which can keep the quickest servers busy. Where it is not installed ours does, as far as it can."""
+"""Where it is."""
 
-WRK_CONNECTIONS: Final = 8
-WRK_SECONDS: Final = 1
-"""It knows only whole ones."""
+WRK_SECONDS: Final = 0.5
+"""It knows only whole ones, so it is interrupted."""
+
+CONNECT_SECONDS: Final = 0.0005
+"""So much longer is a sample for each connection, so that making it weighs little."""
 
 
-def saturated(server: Server, request: bytes, connections: int = WRK_CONNECTIONS, *, counted: bool = False) -> Cost:
-    """Have wrk ask the same over and over, on as many connections, from the core that this process runs on.
+def saturated(server: Server, request: bytes, number: int = CONNECTIONS, *, counted: bool = False) -> Cost:
+    """Have wrk ask the same over and over, from the core that this process runs on.
 
     Args:
         server: who is asked.
         request: what, without anything in its head that wrk does not send: method, target, type and body.
-        connections: how many.
+        number: of connections.
         counted: add a field to each query that counts up, so that no head comes twice.
 
     Raises:
@@ -132,31 +136,33 @@ def saturated(server: Server, request: bytes, connections: int = WRK_CONNECTIONS
     kind = next((line[1] for line in lines if line[0].lower() == b"content-type:"), b"application/json")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "body").write_bytes(body)
-        script = f"""
-            local file = io.open("{folder}/body", "rb")
-            wrk.method, wrk.path = "{method.decode()}", "{path.decode()}"
-            if wrk.method == "POST" then  -- a GET with an empty body would have a Content-Length
-                wrk.body, wrk.headers["Content-Type"] = file:read("*a"), "{kind.decode()}"
-            end
-        """
+        script = f'wrk.method, wrk.path = "{method.decode()}", "{path.decode()}"\n'
+        if body:  # an empty one would be announced, too, and that is another head
+            script += f"""
+                wrk.body = io.open("{folder}/body", "rb"):read("*a")
+                wrk.headers["Content-Type"] = "{kind.decode()}"
+            """
         if counted:
-            script += """
-                local number = os.time() * 1000000
+            script += f"""
+                local number = 0
                 request = function()
                     number = number + 1
-                    return wrk.format(nil, wrk.path .. string.format("&n=%.0f", number))
+                    return wrk.format(nil, wrk.path .. "&n={time.time_ns()}." .. number)
                 end
             """
         (Path(folder) / "script.lua").write_text(script)
         url = f"http://{server.target.host}:{server.target.port}"
-        command = [str(WRK), "-t1", f"-c{connections}", f"-d{WRK_SECONDS}s", "-s", f"{folder}/script.lua", url]
+        command = [str(WRK), "-t1", f"-c{number}", "-d1m", "-s", f"{folder}/script.lua", url]
         cpu, own = server.cpu_seconds(), _children_seconds()
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # nosec B603
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:  # nosec B603
+            time.sleep(WRK_SECONDS + number * CONNECT_SECONDS)
+            client.send_signal(signal.SIGINT)
+            said = client.communicate()[0]
         cpu, own = server.cpu_seconds() - cpu, _children_seconds() - own
-    done = int(re.findall(r"(\d+) requests in", said)[0])
-    if not done or "Non-2xx" in said or "Socket errors" in said:
+    found = re.search(r"([1-9]\d*) requests in .*Requests/sec: *([\d.]+)", said, re.DOTALL)
+    if not found or "Non-2xx" in said or "Socket errors" in said:
         raise RefusedError(said)
-    rate = float(re.findall(r"Requests/sec: *([\d.]+)", said)[0])
+    done, rate = int(found[1]), float(found[2])
     return Cost(cpu / done * 1e6, rate, own * rate / done)
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from statistics import median
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 from typing import Final
 
 from . import truth
-from .drive import WRK, WRK_CONNECTIONS, Cost, call, closed_loop, open_loop, post_all, saturated
+from .drive import CONNECTIONS, WRK, Cost, call, closed_loop, open_loop, post_all, saturated
 from .effort import Effort
 from .feed import feed, ragged
 from .limits import too_much
@@ -45,37 +45,45 @@ MIDDLE_BATCH: Final = 100
 NEW_HEADS: Final = 50_000
 """More than a worker remembers, so that none of them is remembered when its turn comes again."""
 
+BUSY: Final = 0.95
+"""Of its core: a server that used less was held up by the client, and its rate is the client's."""
+
 RIVAL_SYMBOL: Final = "S"
 RIVAL_HELD: Final = 1_000_000
 """Prices that the ordinary service holds where it is not the number of prices that is varied."""
 
 TENFOLD: Final = "tenfold"
 TENFOLD_ALL: Final = "tenfold, all windows at once"
-TENFOLD_NEW: Final = "tenfold, never the same head"
-TENFOLD_SHUT: Final = "tenfold --no-door, never the same head"
-BARE: Final = "bare Sanic, two arguments read"
-CONSTANT: Final = "uvloop, a constant for whatever comes"
+TENFOLD_NEW: Final = "tenfold, a new head each time"
+TENFOLD_SHUT: Final = "the same with --no-door"
+TENFOLD_TWO: Final = "tenfold, two workers on the core"
+BARE: Final = "bare Sanic, two arguments"
+CONSTANT: Final = "uvloop, a constant"
 FASTAPI: Final = "FastAPI, segment tree"
 FASTAPI_ALL: Final = "FastAPI, all windows at once"
-SINK: Final = "bare Sanic, JSON body read"
-PARSE: Final = "bare Sanic, JSON body read and parsed"
+SINK: Final = "bare Sanic, JSON read"
+PARSE: Final = "bare Sanic, JSON parsed"
 JSON: Final = "tenfold, JSON"
-BINARY_SINK: Final = "bare Sanic, binary body read"
+BINARY_SINK: Final = "bare Sanic, binary read"
 BINARY: Final = "tenfold, binary"
 FASTAPI_JSON: Final = "FastAPI, JSON"
 
 
 @dataclass
 class Cell:
-    """One contender at one task: a sample in every round, or why there is none."""
+    """One contender at one task: a sample in every round, or why there is none.
+
+    ``by_rate`` says that wrk asked, which keeps all servers busy but the very quickest.
+    """
 
     contender: str
     held: int
     k: int = 0
     batch: int = 0
-    connections: int = WRK_CONNECTIONS
+    connections: int = CONNECTIONS
     costs: list[Cost] = field(default_factory=list)
     limit: str = ""
+    by_rate: bool = False
 
     @property
     def cpu_us(self) -> float:
@@ -87,9 +95,11 @@ class Cell:
         """Median requests a second."""
         return median(cost.per_second for cost in self.costs)
 
-    def rate_ratio(self, floor: Cell) -> float:
-        """Requests a second, as a share of another's: the median over rounds."""
-        return median_ratio([one.per_second for one in self.costs], [one.per_second for one in floor.costs])
+    def times(self, other: Cell) -> float:
+        """How many are served for one of the other's: in the same time if both servers were busy, else CPU time."""
+        if all(cell.by_rate and cell.cpu_us * cell.per_second >= BUSY * 1e6 for cell in (self, other)):
+            return median_ratio([one.per_second for one in self.costs], [one.per_second for one in other.costs])
+        return other.cpu_ratio(self)
 
     def cpu_ratio(self, other: Cell) -> float:
         """CPU time a request, as a multiple of another's: the median over rounds."""
@@ -117,12 +127,12 @@ class OverHttp:
     fill_seconds: float = 0.0
     fill_prices: int = 0
 
-    def query(self, contender: str, k: int = 0, connections: int = WRK_CONNECTIONS) -> Cell | None:
+    def query(self, contender: str, k: int = 0, connections: int = CONNECTIONS) -> Cell | None:
         """A cell of the queries, if there is one."""
         wanted = contender, k, connections
         return next((cell for cell in self.queries if (cell.contender, cell.k, cell.connections) == wanted), None)
 
-    def posted(self, contender: str, batch: int, connections: int = WRK_CONNECTIONS) -> Cell | None:
+    def posted(self, contender: str, batch: int, connections: int = CONNECTIONS) -> Cell | None:
         """A cell of the batches, if there is one."""
         wanted = contender, batch, connections
         return next((cell for cell in self.batches if (cell.contender, cell.batch, cell.connections) == wanted), None)
@@ -150,7 +160,9 @@ def measure(cores: Cores, effort: Effort, say: Callable[[str], None]) -> OverHtt
         floor = stack.enter_context(_floor(cores, ours, effort))
         constant = stack.enter_context(_constant(cores, ours, effort))
         shut = stack.enter_context(_tenfold(cores, effort, "--no-door"))
-        post_all(shut.target, [binary_batch(shut.target, symbol_of(effort.held[0]), feed(effort.held[0]))])
+        _fill(shut, effort.held[0])
+        two = stack.enter_context(_tenfold(cores, effort, workers=2))
+        _fill(two, min(RIVAL_HELD, effort.most_held))
         say("HTTP: does the number of prices matter?")
         results.growth += _growth_of_tenfold(ours, floor, effort)
         for held in effort.held:
@@ -158,7 +170,7 @@ def measure(cores: Cores, effort: Effort, say: Callable[[str], None]) -> OverHtt
             results.growth.append(_growth_of_rival(cores, ours, held, effort))
         rival = stack.enter_context(_fastapi(cores, min(RIVAL_HELD, effort.most_held)))
         say("HTTP: queries beside the bare handler")
-        results.queries = _queries(Servers(ours, shut, constant, floor, rival), effort)
+        results.queries = _queries(Servers(ours, shut, two, constant, floor, rival), effort)
         say("HTTP: latency at half of the highest rate")
         results.latencies = _latencies(results, ours, floor, cores, effort)
         for size in effort.batches:
@@ -173,8 +185,15 @@ def symbol_of(held: int) -> str:
     return f"H{held}"
 
 
-def _tenfold(cores: Cores, effort: Effort, *options: str) -> AbstractContextManager[Server]:
-    named = ("--workers", "1", "--max-k", str(effort.max_k), "--max-connections", str(2 * effort.connections[-1]))
+def _tenfold(cores: Cores, effort: Effort, *options: str, workers: int = 1) -> AbstractContextManager[Server]:
+    named = (
+        "--workers",
+        str(workers),
+        "--max-k",
+        str(effort.max_k),
+        "--max-connections",
+        str(2 * effort.connections[-1]),
+    )
     return running("service", "--port", "0", *named, *options, core=cores.server)
 
 
@@ -225,18 +244,18 @@ def _check_with_exact(ours: Server, held: int, effort: Effort) -> None:
 
 def _growth_of_tenfold(ours: Server, floor: Server, effort: Effort) -> list[Cell]:
     """The bare handler, the longest window of every symbol, and a short one of the smallest and the largest."""
-    cells = [Cell(TENFOLD, held, effort.max_k, connections=0) for held in effort.held]
+    cells = [Cell(TENFOLD, held, effort.max_k) for held in effort.held]
     ends = (effort.held[0], effort.most_held)
-    cells += [Cell(TENFOLD, held, SHORT_K, connections=0) for held in ends if effort.max_k > SHORT_K]
+    cells += [Cell(TENFOLD, held, SHORT_K) for held in ends if effort.max_k > SHORT_K]
     requests = [[stats(ours.target, symbol_of(cell.held), cell.k)] for cell in cells]
     bare = stats(floor.target, symbol_of(effort.most_held), effort.max_k)
-    cells.append(Cell(BARE, 0, effort.max_k, connections=0))
+    cells.append(Cell(BARE, 0, effort.max_k))
     return _fill_cells(cells, [ours] * len(requests) + [floor], [*requests, [bare]], effort)
 
 
 def _growth_of_rival(cores: Cores, ours: Server, held: int, effort: Effort) -> Cell:
     """The longest window of the ordinary service with so many prices, its answers compared with tenfold's first."""
-    cell = Cell(FASTAPI, held, effort.max_k, connections=0, limit=too_much("segment tree", held))
+    cell = Cell(FASTAPI, held, effort.max_k, limit=too_much("segment tree", held))
     if not cell.limit:
         with _fastapi(cores, held) as rival:
             sizes = sizes_of_windows(held, effort.max_k)
@@ -253,23 +272,23 @@ class Servers:
 
     ours: Server
     shut: Server
+    two: Server
     constant: Server
     floor: Server
     rival: Server
 
 
 def _queries(servers: Servers, effort: Effort) -> list[Cell]:
-    """GET: the floors, windows of tenfold with all prices held, heads that never come twice, the ordinary service."""
+    """GET: the floors, tenfold with all prices held, heads that never come twice, two workers, the ordinary service."""
     held, symbol, k = effort.most_held, symbol_of(effort.most_held), effort.middle_k
     few, rival_held = effort.held[0], min(RIVAL_HELD, held)  # where it does not matter how many, few
+    most, two = effort.connections[-1], servers.two  # few connections might all be one worker's
     _check_all_windows(servers.ours, effort)
     asked: list[tuple[Cell, Server, bytes]] = [
-        (Cell(TENFOLD, held, one), servers.ours, stats(servers.ours.target, symbol, one)) for one in (1, effort.max_k)
-    ]
-    asked += [
         (Cell(TENFOLD_ALL, held), servers.ours, all_windows(servers.ours.target, symbol)),
         (Cell(TENFOLD_NEW, few), servers.ours, stats(servers.ours.target, symbol_of(few), k)),
         (Cell(TENFOLD_SHUT, few), servers.shut, stats(servers.shut.target, symbol_of(few), k)),
+        (Cell(TENFOLD_TWO, rival_held, k, connections=most), two, stats(two.target, symbol_of(rival_held), k)),
         (Cell(FASTAPI, rival_held, k), servers.rival, stats(servers.rival.target, RIVAL_SYMBOL, k)),
         (Cell(FASTAPI_ALL, rival_held), servers.rival, all_windows(servers.rival.target, RIVAL_SYMBOL)),
     ]
@@ -280,7 +299,7 @@ def _queries(servers: Servers, effort: Effort) -> list[Cell]:
             (Cell(TENFOLD, held, k, connections=number), servers.ours, stats(servers.ours.target, symbol, k)),
         ]
     cells, answering, requests = zip(*asked, strict=True)
-    return _fill_cells(list(cells), list(answering), [[request] for request in requests], effort)
+    return _fill_cells(list(cells), list(answering), [[request] for request in requests], effort, wrk=effort.judged)
 
 
 def _check_all_windows(ours: Server, effort: Effort) -> None:
@@ -354,14 +373,17 @@ def _posts(ours: Server, floor: Server, rival: Server, size: int, effort: Effort
             (Cell(JSON, held, batch=size, connections=number), ours, as_json(ours)),
         ]
     cells, servers, requests = zip(*asked, strict=True)
-    return _fill_cells(list(cells), list(servers), list(requests), effort)
+    return _fill_cells(list(cells), list(servers), list(requests), effort, wrk=effort.judged)
 
 
-def _fill_cells(cells: list[Cell], servers: list[Server], requests: list[list[bytes]], effort: Effort) -> list[Cell]:
-    """Take turns with all cells; what is not served says so instead."""
+def _fill_cells(
+    cells: list[Cell], servers: list[Server], requests: list[list[bytes]], effort: Effort, *, wrk: bool = False
+) -> list[Cell]:
+    """Take turns with all cells, with wrk where that is wanted and installed; what is not served says so instead."""
     for cell, server, asked in zip(cells, servers, requests, strict=True):
         status = call(server.target, asked[0]).status
         cell.limit = "" if status == HTTPStatus.OK else f"not served: {status}"
+        cell.by_rate = wrk and WRK is not None
     takers = [
         partial(_sample, cell, server, asked, effort)
         for cell, server, asked in zip(cells, servers, requests, strict=True)
@@ -374,10 +396,12 @@ def _fill_cells(cells: list[Cell], servers: list[Server], requests: list[list[by
 
 
 def _sample(cell: Cell, server: Server, requests: list[bytes], effort: Effort) -> Cost:
-    """What a request costs: with wrk where it is installed and the rate counts, else with our own client."""
-    if cell.connections and effort.judged and WRK:
-        counted = cell.contender in {TENFOLD_NEW, TENFOLD_SHUT}
+    """What a request costs."""
+    counted = cell.contender in {TENFOLD_NEW, TENFOLD_SHUT}
+    if cell.by_rate:
         return saturated(server, requests[0], cell.connections, counted=counted)
-    if cell.contender in {TENFOLD_NEW, TENFOLD_SHUT}:
-        requests = [requests[0].replace(b" HTTP/1.1", b"&n=%d HTTP/1.1" % number) for number in range(NEW_HEADS)]
-    return closed_loop(server, requests, effort.seconds)
+    if counted:
+        begin = perf_counter_ns()  # an earlier sample's heads may be remembered
+        new = (b"&n=%d HTTP/1.1" % number for number in range(begin, begin + NEW_HEADS))
+        requests = [requests[0].replace(b" HTTP/1.1", one) for one in new]
+    return closed_loop(server, requests, effort.seconds, cell.connections)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from .drive import CONNECTIONS
 from .over_http import BARE, BINARY, BINARY_SINK, FASTAPI, FASTAPI_JSON, JSON, PARSE, SINK, TENFOLD, OverHttp
 from .report import Report
 from .steps import Steps, median_step
@@ -94,7 +95,7 @@ def _draw_served(axes: Axes, http: OverHttp) -> None:
 def _draw_ingest(axes: Axes, http: OverHttp) -> None:
     lines: dict[str, list[tuple[float, float]]] = {}
     for cell in http.batches:
-        if cell.costs:
+        if cell.costs and cell.connections == CONNECTIONS:
             lines.setdefault(cell.contender, []).append((cell.batch, cell.cpu_us / cell.batch))
     _draw_lines(axes, lines, log_y=True)
     axes.set_title("Taking prices in, over HTTP", loc="left", fontweight="bold")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import truth
-from .drive import CONNECTIONS, WRK_CONNECTIONS
+from .contender import Step
 from .effort import Effort
 from .machine import Machine
 from .over_http import BARE, FASTAPI, TENFOLD, Cell, OverHttp
@@ -20,10 +20,8 @@ from .rivals.rival import TENFOLD as LIBRARY
 from .steps import Pair, Steps, median_step
 from .table import Row
 
-CLIENT: Final = f"Closed loop: wrk with {WRK_CONNECTIONS} connections, ours with {CONNECTIONS} where that is not used."
-
-LEAST_WIDTH: Final = 110
-"""Of a table, so that what stands above and below it stays on a line."""
+WIDTH: Final = 80
+"""Of a table, however wide the terminal is."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,12 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a report is made of
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Every table, what must be reached last."""
+    """Every table, what must be reached first."""
     http, steps, rounds = report.over_http, report.in_process, report.effort.rounds
     console.print(report.machine.text, highlight=False)
     console.print(f"medians of {rounds} rounds, ratios within rounds; {report.seconds:.0f} s in all\n", highlight=False)
     tables = [
+        *([_must_reach(report)] if report.effort.judged else []),
         _queries(http),
         _growth(http),
         _latencies(http),
@@ -78,15 +77,15 @@ def print_report(report: Report, console: Console) -> None:
         _batch_sizes(steps),
         _contenders(steps),
     ]
-    if report.effort.judged:
-        tables.append(_must_reach(report.must_reach))
     for table in tables:
         console.print(table)
+        console.print()
 
 
 def _table(title: str, caption: str, *columns: str) -> Table:
     """A table whose first column is text and whose others are numbers."""
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", min_width=LEAST_WIDTH)
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", width=WIDTH, box=None)
+    table.pad_edge, table.padding = False, (0, 1, 0, 0)
     for place, column in enumerate(columns):
         table.add_column(column, justify="right" if place else "left", no_wrap=place > 0)
     return table
@@ -95,30 +94,25 @@ def _table(title: str, caption: str, *columns: str) -> Table:
 def _queries(http: OverHttp) -> Table:
     table = _table(
         "GET over HTTP, one worker",
-        f"{CLIENT} CPU time is the server's, from the kernel. {_busy(http.queries)}",
+        _driven(http.queries),
         "",
         "clients",
-        "window",
         "prices held",
-        "CPU a request",
+        "CPU time",
         "requests/s",
-        "of the bare handler's",
     )
     for cell in http.queries:
-        bare = http.query(BARE, 0, cell.connections)
-        ratio = f"{cell.rate_ratio(bare):.2f} ×" if bare and cell.costs else ""
-        window = f"10^{cell.k}" if cell.k else "–"
-        table.add_row(cell.contender, f"{cell.connections:,}", window, _held(cell.held), *_cost(cell), ratio)
+        table.add_row(cell.contender, f"{cell.connections:,}", _held(cell.held), *_cost(cell))
     return table
 
 
 def _growth(http: OverHttp) -> Table:
     table = _table(
-        "Does it matter how many prices are held? GET /stats of the longest window",
+        "Does it matter how many prices are held? GET /stats, longest window",
         "CPU time a request. tenfold's symbols and the bare handler in the same rounds; the other service on its own.",
         "prices held",
         TENFOLD,
-        "of the bare handler's",
+        "of a bare handler's",
         FASTAPI,
     )
     longest = max((cell.k for cell in http.growth), default=0)
@@ -152,23 +146,17 @@ def _latencies(http: OverHttp) -> Table:
 def _batches(http: OverHttp) -> Table:
     table = _table(
         "POST over HTTP, one worker",
-        f"{CLIENT} Prices with two decimals. tenfold's ring has gone around. {_busy(http.batches)}",
+        f"{_driven(http.batches)} Prices have two decimals. tenfold's ring has gone around.",
         "",
         "clients",
-        "prices a batch",
-        "prices held",
-        "CPU a request",
+        "prices",
+        "CPU time",
         "requests/s",
         "prices/s",
-        "CPU a price",
     )
     for cell in http.batches:
-        rates = (
-            (f"{cell.per_second * cell.batch:,.0f}", f"{cell.cpu_us * 1e3 / cell.batch:,.1f} ns") if cell.costs else ()
-        )
-        table.add_row(
-            cell.contender, f"{cell.connections:,}", f"{cell.batch:,}", _held(cell.held), *_cost(cell), *rates
-        )
+        rate = f"{cell.per_second * cell.batch:,.0f}" if cell.costs else ""
+        table.add_row(cell.contender, f"{cell.connections:,}", f"{cell.batch:,}", *_cost(cell), rate)
     return table
 
 
@@ -183,27 +171,25 @@ def _steps(steps: Steps) -> Table:
     largest = [pair for pair in steps.pairs if pair.batch == max(pair.batch for pair in steps.pairs)]
     names = list(dict.fromkeys(pair.rival for pair in largest))
     ours = [[pair for pair in largest if pair.held == held and pair.ours] for held in sizes]
-    table.add_row(
-        LIBRARY, *(_ms(median(median_step(pair.ours).total_us for pair in pairs)) if pairs else "" for pairs in ours)
-    )
-    for name in names:
-        table.add_row(name, *(_beside(pair, whole=True) for pair in largest if pair.rival == name))
-    table.add_section()
-    table.add_row(
-        f"{LIBRARY}, windows only",
-        *(_ms(median(median_step(pair.ours).windows_us for pair in pairs)) if pairs else "" for pairs in ours),
-    )
-    for name in names:
-        table.add_row(f"{name}, windows only", *(_beside(pair, whole=False) for pair in largest if pair.rival == name))
+    for whole in (True, False):
+        if not whole:
+            table.add_row("\nwindows only")
+        own = [[_part(median_step(pair.ours), whole=whole) for pair in pairs] for pairs in ours]
+        table.add_row(LIBRARY, *(_ms(median(values)) if values else "" for values in own))
+        for name in names:
+            table.add_row(name, *(_beside(pair, whole=whole) for pair in largest if pair.rival == name))
     return table
+
+
+def _part(step: Step, *, whole: bool) -> float:
+    return step.total_us if whole else step.windows_us
 
 
 def _beside(pair: Pair, *, whole: bool) -> str:
     if not pair.theirs:
         return pair.limit
-    step = median_step(pair.theirs)
     ratio = pair.step_ratio if whole else pair.windows_ratio
-    return f"{_ms(step.total_us if whole else step.windows_us)} ({_times(ratio)})"
+    return f"{_ms(_part(median_step(pair.theirs), whole=whole))} ({_times(ratio)})"
 
 
 def _batch_sizes(steps: Steps) -> Table:
@@ -245,6 +231,8 @@ def _contenders(steps: Steps) -> Table:
         "prices held",
         *truth.HARD,
     )
+    for column in table.columns:
+        column.no_wrap = False
     for name, errors in steps.worst_variance.items():
         held = steps.memory_held.get(name)
         memory = (f"{steps.bytes_a_price[name]:.1f}", f"{held:,}") if held else ("", "")
@@ -252,13 +240,19 @@ def _contenders(steps: Steps) -> Table:
     return table
 
 
-def _must_reach(rows: list[Row]) -> Table:
-    table = _table("Must reach", "", "", "measured", "target", "", "")
-    table.columns[-1].justify = "left"
-    for row in rows:
+def _must_reach(report: Report) -> Table:
+    by_rate = all(cell.by_rate for cell in report.over_http.queries)
+    measure = (
+        "requests a second with wrk, or in the same CPU time where wrk was the limit"
+        if by_rate
+        else "requests in the same CPU time, for want of wrk"
+    )
+    table = _table("Must reach", f"Beside whoever is named; over HTTP, {measure}.", "", "measured", "target", "")
+    for row in report.must_reach:
         colour = {"reached": "green", "missed": "red"}.get(row.verdict, "")
         verdict = f"[{colour}]{row.verdict}[/]" if colour else row.verdict
-        table.add_row(row.what, f"{row.value:,.2f} {row.unit}", row.target, verdict, row.note)
+        what = f"{row.what}\n  {row.note}" if row.note else row.what
+        table.add_row(what, f"{row.value:,.2f} {row.unit}", row.target, verdict)
     return table
 
 
@@ -268,10 +262,11 @@ def _cost(cell: Cell) -> tuple[str, str]:
     return f"{cell.cpu_us:,.1f} µs", f"{cell.per_second:,.0f}"
 
 
-def _busy(cells: list[Cell]) -> str:
-    """How much of its core the client needed, at most; by cell, the median over rounds."""
+def _driven(cells: list[Cell]) -> str:
+    """By whom, and how much of its core that needed, at most; by cell, the median over rounds."""
+    client = "wrk" if all(cell.by_rate for cell in cells) else "our own client in Python"
     shares = [median(cost.client_share for cost in cell.costs) for cell in cells if cell.costs]
-    return f"The client was busy {max(shares, default=0):.0%} of the time or less."
+    return f"CPU time is a server's for a request. Asked by {client}, busy {max(shares, default=0):.0%} or less."
 
 
 def _held(held: int) -> str:
@@ -283,4 +278,4 @@ def _ms(microseconds: float) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:,.0f} ×" if ratio >= 10 else f"{ratio:.1f} ×"  # noqa: PLR2004 - two digits are enough
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}"  # noqa: PLR2004 - two digits are enough

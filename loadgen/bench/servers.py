@@ -52,14 +52,14 @@ def on_core(core: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that listens, and the process that answers."""
+    """A server that listens, and the processes that answer."""
 
     target: Target
-    pid: int
+    pids: tuple[int, ...]
 
     def cpu_seconds(self) -> float:
-        """CPU time that all threads of the answering process have spent so far, to the nanosecond."""
-        threads = Path(f"/proc/{self.pid}/task").iterdir()
+        """CPU time that all threads of the answering processes have spent so far, to the nanosecond."""
+        threads = (thread for pid in self.pids for thread in Path(f"/proc/{pid}/task").iterdir())
         return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
@@ -93,7 +93,7 @@ def running(module: str, *arguments: str, core: int) -> Iterator[Server]:
         process.communicate(timeout=60)
 
 
-def _answering(pid: int) -> int:
-    """The only worker of a supervisor, or the process itself where it has no children."""
+def _answering(pid: int) -> tuple[int, ...]:
+    """The workers of a supervisor, or the process itself where it has no children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(children[0]) if children else pid
+    return tuple(map(int, children)) or (pid,)

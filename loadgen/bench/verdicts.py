@@ -22,6 +22,7 @@ from .over_http import (
     TENFOLD_ALL,
     TENFOLD_NEW,
     TENFOLD_SHUT,
+    TENFOLD_TWO,
     Cell,
     OverHttp,
 )
@@ -51,22 +52,25 @@ def _queries(http: OverHttp, effort: Effort) -> list[Row]:
     rows = []
     for number in effort.connections:
         ours, least = http.query(TENFOLD, k, number), 1.0 if number == usual else STEADY
-        at = f"GET /stats k = {k}, {number:,} connections"
-        rows += _beside(at, "bare handler's", ours, http.query(BARE, 0, number), 5.0 * least)
-        rows += _beside(at, "constant's", ours, http.query(CONSTANT, 0, number), 0.55 * least)
-    rows += _beside("GET /stats/all", "bare handler's", http.query(TENFOLD_ALL), http.query(BARE), 3.0)
+        at = f"GET /stats, k = {k}, {number:,} connections"
+        rows += _beside(f"{at}: a bare handler's", ours, http.query(BARE, 0, number), 5.0 * least)
+        rows += _beside(f"{at}: a uvloop constant's", ours, http.query(CONSTANT, 0, number), 0.55 * least)
+    rows += _beside("GET /stats/all: a bare handler's", http.query(TENFOLD_ALL), http.query(BARE), 3.0)
     new, shut = http.query(TENFOLD_NEW), http.query(TENFOLD_SHUT)
     if new and shut:
-        what = "a head seen for the first time: CPU time of that with --no-door"
-        rows.append(Row(what, new.cpu_ratio(shut), "×", at_most=1.1))
+        note = f"{new.cpu_us:.1f} and {shut.cpu_us:.1f} µs"
+        rows.append(Row("CPU time, a new head: --no-door's", new.cpu_ratio(shut), "×", at_most=1.1, note=note))
+    most = effort.connections[-1]
+    one, two = http.query(TENFOLD, k, most), http.query(TENFOLD_TWO, k, most)
+    if one and two:
+        rows.append(Row(f"CPU time, two workers, {most:,} connections: one's", two.cpu_ratio(one), "×"))
     return rows
 
 
-def _beside(what: str, whose: str, ours: Cell | None, floor: Cell | None, least: float) -> list[Row]:
+def _beside(what: str, ours: Cell | None, floor: Cell | None, least: float) -> list[Row]:
     if ours is None or floor is None:
         return []
-    note = f"CPU time a request {ours.cpu_us:.1f} and {floor.cpu_us:.1f} µs"
-    return [Row(f"{what}: requests/s of the {whose}", ours.rate_ratio(floor), "×", at_least=least, note=note)]
+    return [Row(what, ours.times(floor), "×", at_least=least)]
 
 
 def _batches(http: OverHttp, effort: Effort) -> list[Row]:
@@ -74,19 +78,19 @@ def _batches(http: OverHttp, effort: Effort) -> list[Row]:
     for number in effort.connections:
         ours, sink = (http.posted(name, MIDDLE_BATCH, number) for name in (JSON, SINK))
         least = 2.6 * (1.0 if number == effort.connections[0] else STEADY)
-        rows += _beside(f"POST 100 prices, JSON, {number:,} connections", "reading sink's", ours, sink, least)
+        rows += _beside(f"POST 100 JSON, {number:,} connections: a body read", ours, sink, least)
     json, parse, binary, sink = (http.posted(name, LARGEST_BATCH) for name in (JSON, PARSE, BINARY, BINARY_SINK))
-    rows += _beside("POST 10,000 prices, JSON", "parsing sink's", json, parse, 1.15)
-    rows += _beside("POST 10,000 prices, binary", "reading sink's", binary, sink, 1.2)
+    rows += _beside("POST 10,000 JSON: a body read and parsed", json, parse, 1.15)
+    rows += _beside("POST 10,000 binary: a body read", binary, sink, 1.2)
     return rows
 
 
 def _beside_rivals(http: OverHttp, steps: Steps) -> list[Row]:
     rows = []
     over_http = [
-        (one, one.rate_ratio(other))
-        for one in http.batches
-        if one.contender == JSON and (other := http.posted(FASTAPI_JSON, one.batch)) and other.costs
+        (one, one.times(other))
+        for other in http.batches
+        if other.contender == FASTAPI_JSON and other.costs and (one := http.posted(JSON, other.batch))
     ]
     if over_http:
         note = ", ".join(f"{cell.batch:,}: {ratio:.1f} ×" for cell, ratio in over_http)
@@ -124,14 +128,10 @@ def _steadiness(http: OverHttp, effort: Effort) -> list[Row]:
         ours, bare = by_name[TENFOLD], by_name[BARE]
         note = f"{median(ours.p99):,.0f} and {median(bare.p99):,.0f} µs at {ours.rate:,.0f}/s"
         ratio = median_ratio(ours.p99, bare.p99)
-        what = "p99 of GET /stats at half of the bare handler's highest rate: of its own"
+        what = "p99, GET /stats: a bare handler's"
         rows.append(Row(what, ratio, "×", at_most=1, note=note))
-    most, fewest = (_grown(http, held, effort.max_k) for held in (effort.most_held, effort.held[0]))
+    most, fewest = (http.grown(TENFOLD, held, effort.max_k) for held in (effort.most_held, effort.held[0]))
     if most and fewest and most is not fewest:
-        what = f"GET /stats, {effort.most_held:,} held: CPU time of that with {effort.held[0]:,} held"
-        rows.append(Row(what, most.cpu_ratio(fewest), "×", at_most=1.1, note=f"both k = {effort.max_k}"))
+        what = f"CPU time, {effort.most_held:,} held: that of {effort.held[0]:,}"
+        rows.append(Row(what, most.cpu_ratio(fewest), "×", at_most=1.1))
     return rows
-
-
-def _grown(http: OverHttp, held: int, k: int) -> Cell | None:
-    return http.grown(TENFOLD, held, k)
