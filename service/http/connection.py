@@ -237,6 +237,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._framework.recv_buffer:
             self._begin(now)
             self._arrived = self._framework.held()
+            if self._arrived > FREE_BYTES:  # it came along with the request before it
+                self._sweeper.budget.note(self)
         else:
             self.become(State.IDLE)
             self._since = now

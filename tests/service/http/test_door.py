@@ -227,6 +227,20 @@ def test_a_large_batch_does_not_make_the_next_one_on_its_connection_old(shared_s
         wire.close()
 
 
+@pytest.mark.parametrize("no_door", [False, True])
+def test_a_full_budget_503_counts_bodies_behind_pipelined_requests(settings: Settings, no_door: bool) -> None:
+    """What came along with the request before it is held as well, and counted, whichever door that one left by."""
+    with forked(replace(settings, no_door=no_door)) as service, ExitStack() as stack:
+        known(service, post(BODY), STATS)
+        wires = [stack.enter_context(Wire(service.port)) for _ in range(12)]
+        for wire in wires:
+            wire.send(STATS + post(LARGE)[:-1])
+            assert wire.answer().status == 200
+            until(lambda port=wire.port: service.has_read(port), 5)  # type: ignore[misc]
+        refused = [wire.last_answer().status for wire in wires[:6]]
+        assert refused == [503] * 6
+
+
 def test_a_client_that_never_reads_what_it_remembered_is_cut_off(settings: Settings) -> None:
     """Requests of one that takes no answers wait, and it is cut off at its deadline; others are served."""
     with forked(replace(settings, request_seconds=1.0)) as service:
