@@ -45,19 +45,19 @@ def compiled(signature: object = None, **options: str) -> Callable[[F], F]:
     Without a signature it is compiled as part of those that call it.
     """
     if signature is None:
-        return njit(**options)  # type: ignore[no-any-return]
+        return njit(**options)  # type: ignore[no-any-return]  # numba has no types
 
     def decorate(function: F) -> F:
         with event.install_listener("numba:compile", _announcement):
             while _keeper.directory is not None:
                 locators, config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES, f"{__name__}.Locator"
                 try:
-                    return njit(signature, cache=True, **options)(function)  # type: ignore[no-any-return]
+                    return njit(signature, cache=True, **options)(function)  # type: ignore[no-any-return]  # numba has no types
                 except (OSError, EOFError, UnpicklingError) as error:  # the disk is full, or a file on it is damaged
                     _keeper.leave(error)
                 finally:
                     config.CACHE_LOCATOR_CLASSES = locators
-            return njit(signature, **options)(function)  # type: ignore[no-any-return]
+            return njit(signature, **options)(function)  # type: ignore[no-any-return]  # numba has no types
 
     return decorate
 
@@ -109,7 +109,7 @@ class Locator:
         return ""
 
 
-class _Announcement(event.Listener):  # type: ignore[misc]
+class _Announcement(event.Listener):  # type: ignore[misc]  # numba has no types
     """Says, before the first function is compiled, that it will take a while."""
 
     said = False

@@ -128,7 +128,7 @@ def operations(settings: Settings) -> list[Operation]:
         Operation(
             Route("get", "/stats/all/", "getAllStatistics", Scope.READ, "Prices"),
             "Statistics of all windows at one moment. What `/stats/` gives for every k, all over the same prices. "
-            "Cheaper than two queries of one window.",
+            "About as dear as two queries of one window.",
             ok(settings, documents.AllStatistics, "All windows of the symbol."),
             refused=(404,),
             more={"parameters": [symbol]},
