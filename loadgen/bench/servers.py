@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,9 +59,13 @@ class Server:
     pids: tuple[int, ...]
 
     def cpu_seconds(self) -> float:
-        """CPU time that all threads of the answering processes have spent so far, to the nanosecond."""
-        threads = (thread for pid in self.pids for thread in Path(f"/proc/{pid}/task").iterdir())
-        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+        """CPU time that all threads of the answering processes, also ended ones, have spent so far."""
+        return sum(time.clock_gettime_ns(_cpu_clock(pid)) for pid in self.pids) / 1e9
+
+
+def _cpu_clock(pid: int) -> int:
+    """The clock of another process's CPU time, as clock_getcpuclockid(3) makes it: which Python does not offer."""
+    return ~pid << 3 | 2
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import time
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -221,6 +222,16 @@ def test_wrk_never_asks_the_same_when_it_counts() -> None:
         server.shutdown()
     assert len(paths) == len(set(paths)) > 10
     assert lengths == {None}, "a GET that announces a body is not what is to be measured"
+
+
+def test_cpu_time_counts_threads_that_ended(floor: Server) -> None:
+    """A thread that ends while it is counted neither stops the benchmark nor takes what it spent with it."""
+    own = Server(floor.target, (os.getpid(),))
+    counted, spent = own.cpu_seconds(), time.process_time()
+    busy = Thread(target=sum, args=(range(10**6),))
+    busy.start()
+    busy.join()
+    assert own.cpu_seconds() - counted == pytest.approx(time.process_time() - spent, abs=0.002)
 
 
 def test_open_loop_counts_from_the_intended_moment(floor: Server) -> None:
