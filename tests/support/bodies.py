@@ -12,6 +12,7 @@ def batch(values: str, symbol: str = '"A"') -> bytes:
 
 
 GOOD = batch("1.5, 2.5")
+EMPTY_ARRAYS = b"[" + b",".join([b"[]"] * 100_000) + b"]"
 
 NOT_JSON: dict[str, bytes] = {
     "empty": b"",
@@ -53,6 +54,8 @@ NOT_JSON: dict[str, bytes] = {
     "100,000 opening brackets": b"[" * 100_000,
     "100,000 opening brackets in values": b'{"symbol": "A", "values": ' + b"[" * 100_000,
     "100,000 opening braces": b'{"x":' * 100_000,
+    "100,000 empty arrays, and a comma too many": b'{"x": [,' + EMPTY_ARRAYS + b"]}",
+    "100,000 empty arrays after invalid utf-8": b'{"x\x80": ' + EMPTY_ARRAYS + b"}",
     "nested 100,000 deep in an ignored key": b'{"x": '
     + b"[" * 100_000
     + b"]" * 100_000
@@ -67,8 +70,11 @@ NOT_A_BATCH: dict[str, tuple[bytes, str]] = {
     "true": (b"true", ""),
     "1 MB string": (b'"' + b"x" * 1_000_000 + b'"', ""),
     "empty object": (b"{}", "/symbol"),
-    "a hundred thousand keys": (b"{" + b",".join(b'"%d":0' % n for n in range(100_000)) + b"}", "/symbol"),
-    "two hundred thousand keys": (b"{" + b",".join([b'"":0'] * 200_000) + b"}", "/symbol"),
+    "a hundred thousand keys": (b"{" + b",".join(b'"%d":0' % n for n in range(100_000)) + b"}", ""),
+    "ten thousand keys": (b"{" + b",".join(b'"%d":0' % n for n in range(10_000)) + b"}", "/symbol"),
+    "a hundred thousand objects": (b"[" + b",".join([b"{}"] * 100_000) + b"]", ""),
+    "a hundred thousand arrays in an extra key": (b'{"symbol": "A", "values": [1], "x": ' + EMPTY_ARRAYS + b"}", ""),
+    "two hundred thousand keys": (b"{" + b",".join([b'"":0'] * 200_000) + b"}", ""),
     "symbol missing": (b'{"values": [1]}', "/symbol"),
     "values missing": (b'{"symbol": "A"}', "/values"),
     "values missing, another key instead": (b'{"symbol": "A", "value": [1]}', "/values"),
@@ -145,11 +151,22 @@ FINE: dict[str, tuple[bytes, str, list[float]]] = {
     "underflow from below": (batch("-1e-400"), "A", [-0.0]),
     "a decimal beside an integer of 2^64": (batch("0.1, 18446744073709551616"), "A", [0.1, 2.0**64]),
     "many digits": (batch("0.1000000000000000055511151231257827"), "A", [0.1]),
+    "exponents in thousands": (batch(",".join(["1E5, 1e+5, 1e-1"] * 3000)), "A", [1e5, 1e5, 0.1] * 3000),
+    "10,000 values of 60 digits": (
+        batch(",".join(["0." + "5" * 60] * 10_000)),
+        "A",
+        [0.555555555555555555] * 10_000,
+    ),
     "exponents": (batch("1E5, 1e+5, 1e-1"), "A", [1e5, 1e5, 0.1]),
     "10,000 values": (batch(",".join(["1.25"] * 10_000)), "A", [1.25] * 10_000),
     "extra key": (b'{"symbol": "A", "note": "x", "values": [1]}', "A", [1.0]),
     "extra key twice": (b'{"n": 1, "n": 2, "symbol": "A", "values": [1]}', "A", [1.0]),
     "extra key with an array": (b'{"symbol": "A", "values": [1], "note": [[1], {"symbol": 2}]}', "A", [1.0]),
+    "extra key with nine thousand objects": (
+        b'{"symbol": "A", "values": [1], "note": [' + b",".join([b"{}"] * 9_000) + b"]}",
+        "A",
+        [1.0],
+    ),
     "values first": (b'{"values": [1], "symbol": "A"}', "A", [1.0]),
     "white space": (b'\r\n\t {"symbol"\t:\n"A" ,"values" : [ 1 , 2 ] } \n', "A", [1.0, 2.0]),
     "escaped key": (b'{"s\\u0079mbol": "A", "values": [1]}', "A", [1.0]),

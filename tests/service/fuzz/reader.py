@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple, NoReturn
 
 LARGEST: Final = Fraction(1e100)  # the double, which is a little above 10 ** 100
+MOST_ELSE: Final = 10_000  # commas, and brackets that open, beside the prices
 DEEPEST: Final = 900
 """Beyond this depth the service may refuse; the documents that are made here are far from it on either side."""
 
@@ -42,7 +43,7 @@ class Members(list[tuple[str, Any]]):
     """An object's members in their order, with all repetitions."""
 
 
-def parse(body: bytes) -> Batch | Refusal:
+def parse(body: bytes, max_batch: int) -> Batch | Refusal:
     """What a body says, before anybody asks whether the symbol and the number of prices are admissible."""
     try:
         document = json.loads(
@@ -56,7 +57,7 @@ def parse(body: bytes) -> Batch | Refusal:
             text.encode()
     except (ValueError, RecursionError):
         return Refusal(400)
-    if not isinstance(document, Members):
+    if not isinstance(document, Members) or sum(body.count(one) for one in (b",", b"[", b"{")) > max_batch + MOST_ELSE:
         return Refusal(422, frozenset({"#"}))
     wrong = set()
     found: dict[str, Any] = {}
@@ -78,7 +79,7 @@ def parse(body: bytes) -> Batch | Refusal:
 
 def read(body: bytes, max_batch: int) -> Batch | Refusal:
     """The batch that a body is, or why it is none."""
-    batch = parse(body)
+    batch = parse(body, max_batch)
     if isinstance(batch, Refusal):
         return batch
     wrong = set()
