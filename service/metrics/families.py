@@ -28,16 +28,16 @@ def metrics_text(settings: Settings, symbols: Symbols, metrics: SharedMetrics, r
 
 
 def _requests(out: Exposition, metrics: SharedMetrics, names: Sequence[str]) -> None:
-    """Answers by route and status. Only what has occurred is written, once it has."""
+    """Answers by route and status, 0 from the start: to Prometheus a counter that begins at 50 has never risen."""
     statuses = [*map(str, STATUSES), OTHER_STATUS]
     counts: list[tuple[Labels, int]] = []
     histograms: list[tuple[Labels, list[int], float]] = []
     for route, name in enumerate(names):
         rows, seconds = metrics.answers(route)
-        classes: dict[str, tuple[list[int], float]] = {}
+        classes: dict[str, tuple[list[int], float]] = {"2xx": ([0] * BUCKETS, 0.0)}
         for status, row, total in zip(statuses, rows.tolist(), seconds.tolist(), strict=True):
+            counts.append(({"route": name, "status": status}, sum(row)))
             if any(row):
-                counts.append(({"route": name, "status": status}, sum(row)))
                 kind = OTHER_STATUS if status == OTHER_STATUS else f"{status[0]}xx"
                 before, total_before = classes.get(kind, ([0] * BUCKETS, 0.0))
                 classes[kind] = [a + b for a, b in zip(before, row, strict=True)], total_before + total

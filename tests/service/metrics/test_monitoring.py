@@ -3,15 +3,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from aggregation import SharedMemory, Symbols
-from service.metrics.counters import BUCKETS, ROWS_CELL, SharedMetrics
+from service.metrics.counters import STATUSES, SharedMetrics
 from service.metrics.families import metrics_text
 from service.settings import Settings
 from tests.support.promql import named
@@ -27,18 +29,21 @@ Exposed = dict[str, set[str]]
 @pytest.fixture(scope="module")
 def exposed() -> Exposed:
     """Every sample that /metrics can give, with its labels."""
-    settings = Settings(max_k=2, workers=1)
-    symbols = Symbols(SharedMemory(settings.layout))
-    symbols.append("A", [1.0])
-    metrics = SharedMetrics(1)
-    metrics.of_worker(0).counts[ROWS_CELL + BUCKETS - 1] = 1
-    text = metrics_text(settings, symbols, metrics, ["none"]).decode()
     found: Exposed = {"up": FROM_SCRAPING}
-    for family in text_string_to_metric_families(text):
+    for family in at_first():
         assert family.samples, f"nothing of {family.name}"
         for sample in family.samples:
             found.setdefault(sample.name, set(FROM_SCRAPING)).update(sample.labels)
     return found
+
+
+def at_first() -> list[Metric]:
+    """What /metrics says of a service that has one symbol, and has answered nothing yet."""
+    settings = Settings(max_k=2, workers=1)
+    symbols = Symbols(SharedMemory(settings.layout))
+    symbols.append("A", [1.0])
+    text = metrics_text(settings, symbols, SharedMetrics(1), ["none", "/stats", "/add_batch"]).decode()
+    return list(text_string_to_metric_families(text))
 
 
 def rules() -> list[dict[str, Any]]:
@@ -95,6 +100,29 @@ def test_the_dashboard_shows_metrics_that_are_exposed(exposed: Exposed) -> None:
     for expression, legend in found:
         labels = assert_known(expression, exposed)
         assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= labels, (expression, legend)
+
+
+def test_every_counter_is_0_from_the_start() -> None:
+    """A series that begins at 50 has not risen for ``increase``: whatever is watched is there before it occurs."""
+    selectors = {
+        selector
+        for expression in [*(rule["expr"] for rule in rules()), *(expression for expression, _ in queries())]
+        for selector in re.findall(r"(tenfold_\w+)(?:\{([^}]*)\})?", expression)
+    }
+    samples = [sample for family in at_first() for sample in family.samples]
+    counted = {(sample.labels["route"], sample.labels["status"]) for sample in samples if "status" in sample.labels}
+    assert counted == set(product(["none", "/stats", "/add_batch"], [*map(str, STATUSES), "other"]))
+    for name, matchers in selectors:
+        wanted = [one for one in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', matchers) if one[0] != "instance"]
+        assert any(sample.name == name and selected(sample.labels, wanted) for sample in samples), (name, matchers)
+
+
+def selected(labels: dict[str, str], wanted: list[tuple[str, str, str]]) -> bool:
+    """Whether all matchers of a selector hold."""
+    return all(
+        (re.fullmatch(value if "~" in matcher else re.escape(value), labels[name]) is None) == matcher.startswith("!")
+        for name, matcher, value in wanted
+    )
 
 
 def test_the_dashboard_shows_all_metrics(exposed: Exposed) -> None:
