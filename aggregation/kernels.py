@@ -201,13 +201,12 @@ def roll_up(covered: Words, raw: Cells, summaries: Cells, plan: Words, through: 
 
 @compiled()
 def _add_run(runs: Words, used: int, plan: Words, level: int, begin: int, end: int) -> int:
-    """Note that positions [begin, end) are tiled by blocks of ``level``: as one run of the ring, or two at its end."""
-    size = plan[level, SIZE]
+    """Note that blocks begin … end − 1 of a level are pieces: as one run of the ring, or two at its end."""
     capacity = plan[level, CAPACITY]
-    first = (begin // size) % capacity
-    blocks = (end - begin) // size
-    before_wrap = min(blocks, capacity - first)
     offset = plan[level, FIRST_ROW]
+    first = begin % capacity
+    blocks = end - begin
+    before_wrap = min(blocks, capacity - first)
     runs[used, LEVEL] = level
     runs[used, BEGIN] = offset + first
     runs[used, END] = offset + first + before_wrap
@@ -221,40 +220,40 @@ def _add_run(runs: Words, used: int, plan: Words, level: int, begin: int, end: i
 
 
 @compiled()
-def _reach(covered: Words, plan: Words, level: int, count: int) -> int:
-    """How far a level can tile the first ``count`` prices; by now it may cover more, of a batch that came since."""
-    size = plan[level, SIZE]
-    reach: int = min(load_acquire(covered, level), count // size * size)
-    return reach
+def _note_reach(reach: Words, covered: Words, plan: Words, count: int) -> None:
+    """How many blocks of each level can tile the first ``count`` prices; by now it may cover more, that came since."""
+    for level in range(reach.shape[0]):
+        reach[level] = min(load_acquire(covered, level), count) // plan[level, SIZE]
 
 
 @compiled()
-def _tile(runs: Words, covered: Words, plan: Words, start: int, count: int) -> int:
-    """Tile the positions [start, count) greedily with what the levels cover; returns the number of runs.
+def _tile(runs: Words, reach: Words, plan: Words, start: int) -> int:
+    """Tile the prices from ``start`` on greedily with what the levels reach; returns the number of runs.
 
     Upwards from the left edge: stay on a level until the next one's grid is met, and go there if it has a block to
-    offer. Then downwards: from where a level's cover ends, the level below takes over, and raw prices finish.
+    offer. Then downwards: from where a level's reach ends, the level below takes over, and raw prices finish.
     """
-    top = plan.shape[0] - 2
+    top = reach.shape[0] - 1
+    radix = plan[1, SIZE]
     used = 0
     level = 0
-    position = start
+    block = start
     while level < top:
-        size_above = plan[level + 1, SIZE]
-        aligned = (position + size_above - 1) // size_above * size_above
-        if aligned + size_above > _reach(covered, plan, level + 1, count):
+        above = (block + radix - 1) // radix
+        if above >= reach[level + 1]:
             break
-        if aligned > position:
-            used = _add_run(runs, used, plan, level, position, aligned)
-            position = aligned
+        if above * radix > block:
+            used = _add_run(runs, used, plan, level, block, above * radix)
+        block = above
         level += 1
-    while level >= 0:
-        end = count if level == 0 else _reach(covered, plan, level, count)
-        if end > position:
-            used = _add_run(runs, used, plan, level, position, end)
-            position = end
+    while True:
+        if reach[level] > block:
+            used = _add_run(runs, used, plan, level, block, reach[level])
+            block = reach[level]
+        if level == 0:
+            return used
         level -= 1
-    return used
+        block *= radix
 
 
 @compiled(inline="always")
@@ -324,11 +323,12 @@ def _residue_and_squares(raw: Cells, summaries: Cells, plan: Words, runs: Words,
 
 @compiled()
 def _fold_window(
-    covered: Words, raw: Cells, summaries: Cells, plan: Words, runs: Words, count: int, k: int
+    raw: Cells, summaries: Cells, plan: Words, reach: Words, runs: Words, k: int
 ) -> tuple[int, float, float, float, float, float]:
-    """Combine the pieces that tile window ``k`` of the first ``count`` prices; ``runs`` is room for them."""
+    """Combine the pieces that tile window ``k`` of the prices that are reached; ``runs`` is room for them."""
+    count = reach[0]
     size = min(plan[k, SIZE], count)
-    tiled = runs[: _tile(runs, covered, plan, count - size, count)]
+    tiled = runs[: _tile(runs, reach, plan, count - size)]
     last = raw[(count - 1) % raw.shape[0]]
     low, high, total = _sum_and_bounds(raw, summaries, plan, tiled, last)
     centre = last + total / size
@@ -363,11 +363,13 @@ def fold(
     count; so it is of one moment.
     """
     runs = np.empty((4 * plan.shape[0], 3), dtype=np.int64)
+    reach = np.empty(plan.shape[0] - 1, dtype=np.int64)
     while True:
         count = load_acquire(covered, 0)
         if count == 0:
             return 0, 0.0, 0.0, 0.0, 0.0, 0.0
-        size, low, high, last, avg, var = _fold_window(covered, raw, summaries, plan, runs, count, k)
+        _note_reach(reach, covered, plan, count)
+        size, low, high, last, avg, var = _fold_window(raw, summaries, plan, reach, runs, k)
         if _is_intact(covered, plan, count - size):
             return size, low, high, last, avg, var
 
@@ -395,11 +397,13 @@ def fold_all(covered: Words, raw: Cells, summaries: Cells, plan: Words, table: C
     all of them together are hardly passed more often than a single longest one.
     """
     runs = np.empty((4 * plan.shape[0], 3), dtype=np.int64)
+    reach = np.empty(plan.shape[0] - 1, dtype=np.int64)
     while True:
         count: int = load_acquire(covered, 0)
+        _note_reach(reach, covered, plan, count)
         k = plan.shape[0] - 1 if count > 0 else 0
         while k > 0:
-            size, low, high, last, avg, var = _fold_window(covered, raw, summaries, plan, runs, count, k)
+            size, low, high, last, avg, var = _fold_window(raw, summaries, plan, reach, runs, k)
             if not _is_intact(covered, plan, count - size):
                 break
             k -= 1

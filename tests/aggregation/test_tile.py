@@ -24,16 +24,22 @@ def moments(draw: st.DrawFn) -> tuple[Geometry, list[int], int, int]:
     return geometry, covered, start, count
 
 
+def tile(geometry: Geometry, covered: list[int], start: int, count: int) -> list[list[int]]:
+    """The runs of pieces from a start to a count: level, and where in its ring they begin and end."""
+    reach = np.zeros(geometry.levels, dtype=np.int64)
+    runs = np.zeros((4 * geometry.plan.shape[0], 3), dtype=np.int64)
+    kernels._note_reach(reach, np.array(covered, dtype=np.int64), geometry.plan, count)
+    return runs[: kernels._tile(runs, reach, geometry.plan, start)].tolist()  # type: ignore[no-any-return]  # numpy knows no depth
+
+
 @given(moments())
 def test_a_tiling_is_exact_also_where_levels_have_moved_on(moment: tuple[Geometry, list[int], int, int]) -> None:
     """Whatever the levels cover by now, the runs tile exactly the window of the count that was read, in order."""
     geometry, covered, start, count = moment
-    plan = geometry.plan
-    runs = np.zeros((4 * plan.shape[0], 3), dtype=np.int64)
-    used = kernels._tile(runs, np.array(covered, dtype=np.int64), plan, start, count)
+    runs = tile(geometry, covered, start, count)
     position = start
-    for level, begin, end in runs[:used].tolist():
-        size, first_row, capacity = plan[level].tolist()
+    for level, begin, end in runs:
+        size, first_row, capacity = geometry.plan[level].tolist()
         assert position % size == 0
         assert begin == first_row + position // size % capacity
         assert begin < end <= first_row + capacity
@@ -47,11 +53,9 @@ def test_a_tiling_of_rolled_up_prices_is_short(moment: tuple[Geometry, list[int]
     """Where nothing lags, a window of any length takes at most radix − 1 pieces a level on either side."""
     geometry, _, start, count = moment
     covered = [count // geometry.block_size(level) * geometry.block_size(level) for level in range(geometry.levels)]
-    plan = geometry.plan
-    runs = np.zeros((4 * plan.shape[0], 3), dtype=np.int64)
-    used = kernels._tile(runs, np.array(covered, dtype=np.int64), plan, start, count)
+    runs = tile(geometry, covered, start, count)
     pieces = np.zeros(geometry.levels, dtype=np.int64)
-    for level, begin, end in runs[:used].tolist():
+    for level, begin, end in runs:
         pieces[level] += end - begin
     assert pieces[: geometry.levels - 1].max(initial=0) <= 2 * (geometry.radix - 1)
     assert pieces[-1] <= geometry.radix
