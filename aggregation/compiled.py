@@ -3,6 +3,7 @@
 numba keeps what it has compiled, too, but asks only whether the *file* of a function has changed: not the intrinsics
 that it imports, nor the versions of what compiled it. Here the machine code lies in a directory named after all of
 that, so code that is not of these sources is never found. numba adds the processor and the version of Python itself.
+A kernel outside this package is kept there, too; it may use of others what is in its own file and in this package.
 
 The directory is next to the package, else in the user's cache directory, or in ``NUMBA_CACHE_DIR`` if that is set.
 One that is filled already may be read-only. Where there is none, all is compiled in memory at every start.
@@ -40,7 +41,7 @@ does not compile every time. A megabyte each."""
 
 
 def compiled(signature: object = None, **options: str) -> Callable[[F], F]:
-    """Compile a function of this package for ``signature``, or take it from disk.
+    """Compile a function for ``signature``, or take it from disk.
 
     Without a signature it is compiled as part of those that call it.
     """
@@ -86,7 +87,7 @@ class Locator:
     """Tells numba where the machine code of a function is kept; named in its ``CACHE_LOCATOR_CLASSES``."""
 
     def __init__(self, file: str) -> None:
-        self._py_file = file  # which numba names in a warning
+        self._py_file = file  # which numba names in a warning, too
 
     @classmethod
     def from_function(cls, _function: object, file: str) -> Self:
@@ -101,8 +102,8 @@ class Locator:
         """It is there."""
 
     def get_source_stamp(self) -> str:
-        """What the machine code was made of."""
-        return _keeper.key
+        """What the machine code was made of, beside what the directory is named after."""
+        return hashlib.sha256(Path(self._py_file).read_bytes()).hexdigest()
 
     def get_disambiguator(self) -> str:
         """Nothing: functions of a module have different names."""

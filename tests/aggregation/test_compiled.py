@@ -108,6 +108,18 @@ def test_the_first_start_says_so_and_the_next_finds_all(whole: Copy) -> None:
     assert whole.observe() == ("42", [])
 
 
+def test_a_kernel_of_another_package_is_that_of_its_own_file(small: Copy) -> None:
+    """A helper that changed is compiled anew, although neither the kernel that uses it nor this package did."""
+    other = small.package.parent / "other.py"
+    for text, read in (
+        (ONE_KERNEL, "41"),
+        (ONE_KERNEL.replace("load_acquire(words, index)", "words[index] + 1"), "42"),
+    ):
+        other.write_text(text.replace("from .", "from aggregation."))
+        for _ in range(2):
+            assert small.python(OBSERVE.replace("aggregation.kernels", "other")).stdout == f"{read}\n"
+
+
 def test_the_first_start_says_so_to_the_log_that_there_is(small: Copy) -> None:
     """An application with a log of its own finds the line there, and only there."""
     configured = f"import logging; logging.basicConfig(level='INFO', format='%(levelname)s %(message)s'); {OBSERVE}"

@@ -31,7 +31,7 @@ NEVER = {
     "api": {"sanic", "socket", "uvloop"},
     "metrics": {"asyncio", "socket", "uvloop"},
     "pages": {"asyncio", "socket", "uvloop"},
-    "processes": {"orjson", "simdjson"},
+    "processes": {"orjson"},
     "settings": {"sanic"},
     "logs": {"sanic"},
     "machine": {"sanic"},

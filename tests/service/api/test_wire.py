@@ -31,7 +31,7 @@ def test_prices_are_the_nearest_doubles(values: list[float]) -> None:
 def test_an_ordinary_batch_takes_the_fast_way() -> None:
     """Ten thousand prices as a producer writes them do not fall back to the careful reader."""
     body = orjson.dumps({"symbol": "EURUSD", "values": [1.25] * MAX_BATCH})
-    assert reading._read_fast(body) is not None
+    assert reading._read_fast(body, MAX_BATCH) is not None
 
 
 def test_prices_outlive_the_next_parse() -> None:

@@ -35,7 +35,7 @@ def test_every_reader_reads_what_is_written(body: bytes) -> None:
 
 
 def assert_read_alike(body: bytes) -> None:
-    fast, careful = reading._read_fast(body), reading._read_carefully(body, 10_000)
+    fast, careful = reading._read_fast(body, 10_000), reading._read_carefully(body, 10_000)
     parsed = reader.parse(body, 10_000)
     if isinstance(parsed, reader.Refusal):
         assert fast is None
