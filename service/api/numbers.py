@@ -149,10 +149,10 @@ def read_numbers(text: Text, begin: int, prices: Prices) -> tuple[int, int]:
         plain = digits == 1 or (digits > 1 and text[first] != _ZERO)
         power = 0
         if text[at] == _POINT:
-            point = at
-            first = _skip_zeros(text, at + _ONE) if mantissa == 0 else at + _ONE
+            point, zero = at, mantissa == 0  # zeros in front take no room
+            first = _skip_zeros(text, at + _ONE) if zero else at + _ONE
             at, mantissa = _read_digits(text, first, mantissa)
-            digits += int64(at - first)
+            digits = int64(at - first) + (0 if zero else digits)
             power = int64(point) + 1 - int64(at)
             plain &= power < 0
         integer = power == 0

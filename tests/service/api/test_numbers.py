@@ -49,7 +49,10 @@ NUMBERS = st.builds(
 
 @given(st.lists(NUMBERS, min_size=1, max_size=10), st.sampled_from([",", ", ", " ,\n\t\r "]))
 @example(["9007199254740993", "9007199254740991", "9007199254740992.5", "0.000123456789012345678"], ",")
-@example(["1e22", "1e23", "8.5e22", "9007199254740993e1", "123456789012345678e-23", "0e0", "0.0"], ",")
+@example(
+    ["1e22", "1e23", "8.5e22", "9007199254740993e1", "123456789012345678e-23", "0e0", "0.0", "0.1000000000000000000"],
+    ",",
+)
 def test_plain_numbers_are_read_to_the_nearest_double(numbers: list[str], comma: str) -> None:
     """Up to 19 digits, with or without an exponent: each is what Python's float() makes of it, which rounds rightly."""
     signed = [sign + number for number in numbers for sign in ("", "-")]
