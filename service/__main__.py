@@ -7,13 +7,14 @@ import os
 # None of the arithmetic is numpy's; without this every worker would start threads for it. Before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import logging
 import sys
 
 import click
 
 from . import VERSION
 from .commands import NAMES, run
-from .logs import configure
+from .logs import OWN, configure, finish
 from .settings import Settings, options
 
 
@@ -27,9 +28,17 @@ def main(**values: object) -> int:
     """
     settings = Settings(**values)  # type: ignore[arg-type]
     configure(settings.log_format)
-    from service.processes.serve import serve  # noqa: PLC0415 - compiles the kernels, which is told to the log
+    try:
+        from service.processes.serve import serve  # noqa: PLC0415 - compiles the kernels, which is told to the log
 
-    return serve(settings)
+        return serve(settings)
+    except click.ClickException:
+        raise
+    except Exception:
+        logging.getLogger(OWN).exception("failed")
+        return 1
+    finally:
+        finish()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from service.http.door import Door
 from service.http.exchange import WholeRequest, number_routes
 from service.http.handlers import ProblemHandler, guarded, handler_of, metrics_handler
 from service.http.limits import Sweeper, Turns
+from service.logs import report_left_out
 from service.metrics.counters import Counters, SharedMetrics
 from service.pages.dashboard import dashboard_handlers
 from service.pages.docs import docs_handlers, openapi_handler
@@ -73,5 +74,6 @@ def create_app(
     async def drain(_app: AnySanic) -> None:
         compactor.drain()
         sweeper.report()
+        report_left_out(all_of_it=True)
 
     return app

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import Final
 
 import click
@@ -68,7 +69,8 @@ def run(command: click.Command, program: str) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        sys.stderr.write(f"{program}: {explain(error)}\n")
+        with suppress(OSError):  # a full disk; without a stderr it is said to nobody
+            click.echo(f"{program}: {explain(error)}", err=True)
         return 2
     except click.Abort:
         return 130

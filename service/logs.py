@@ -7,22 +7,34 @@ Every record of every logger in the process, the framework's and the event loop'
   change the direction of the text are written as escapes.
 * **It is short.** Messages are cut; an exception is named with its place in the line, and its traceback follows only
   the first time that it comes from there.
-* **It is rare.** What requests cause is logged by the logger ``REQUESTS`` or by one that is not tenfold's. Each place
-  in the code that logs so gets one line in ``QUIET_SECONDS``; the next one says how many were left out.
+* **It is rare.** What requests cause is logged by the loggers ``REQUESTS`` and ``CHANGES`` or by one that is not
+  tenfold's. Each place in the code that logs so gets one line, or a few, in ``QUIET_SECONDS``; the next one says how
+  many were left out, or a line of its own does if none comes.
 
-Nothing is logged for a request that goes well.
+Nothing is logged for a request that goes well, but for one that creates or deletes a symbol.
+
+**Nobody waits for stderr.** Whoever reads it may stand still, and a pipe or a terminal then holds up all that write to
+it. So only one thread of the first process writes to it: it takes records from a socket that all processes have
+inherited, and into which they put them only where there is room. What does not fit is dropped and counted.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
+import mmap
 import os
+import select
+import signal
+import socket
 import sys
+import threading
 import time
 import traceback
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +47,12 @@ OWN: Final = "tenfold"
 
 REQUESTS: Final = "tenfold.requests"
 """The logger of what a request can cause, over and over."""
+
+CHANGES: Final = "tenfold.symbols"
+"""The logger of symbols that come and go. Each is worth a line, but clients can make any number of them."""
+
+AT_ONCE: Final = {CHANGES: 20}
+"""Lines that a place of a logger gets in ``QUIET_SECONDS``, where it is not one: all symbols may come at once."""
 
 QUIET_SECONDS: Final = 5.0
 """How long a place in the code stays quiet after a line: a defect that every request meets is soon seen, and the log
@@ -56,17 +74,153 @@ RIGHT_TO_LEFT: Final = ("R", "AL", "AN")
 """Letters and digits that run from right to left carry neutral characters beside them along."""
 
 
+STDERR: Final = 2
+
+LAST_SECONDS: Final = 0.5
+"""How long the last lines may wait for room, and then take to be written. A reader that is there takes some ms."""
+
+MOST_RECORD_BYTES: Final = 128 * 1024
+"""More than a record has: a traceback of 40 lines of 300 characters, each of which JSON may write with 12 bytes."""
+
+MOST_PROCESSES: Final = 2 + 1024
+"""That count what they drop: the first one, its thread, and as many workers as there may be."""
+
+
+class Relay:
+    """The way of every record to stderr, for this process and all that it forks.
+
+    Args:
+        say: writes the record about so many lines that were dropped.
+    """
+
+    def __init__(self, say: Callable[[int], bytes]) -> None:
+        self._say = say
+        self._in, self._out = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # a record stays in one piece
+        self._dropped = memoryview(mmap.mmap(-1, MOST_PROCESSES * 8)).cast("Q")  # each process adds to its own alone
+        self.place = 0
+        self._thread = threading.Thread(target=self._carry, name="log", daemon=True)
+        self._thread.start()
+
+    def put(self, record: bytes) -> None:
+        """Have a record written, or drop it where there is no room; nobody waits."""
+        try:
+            self._in.send(record, socket.MSG_DONTWAIT)
+        except OSError:
+            self._dropped[self.place] += record.count(b"\n")
+
+    def dropped(self) -> int:
+        """Lines that were dropped, by all processes."""
+        return sum(self._dropped)
+
+    def wait_for_room(self) -> None:
+        """Wait until there is room, but not long."""
+        room = select.poll()
+        room.register(self._in, select.POLLOUT)
+        room.poll(LAST_SECONDS * 1000)
+
+    def finish(self) -> None:
+        """Wait for what is on its way, but not long; nothing more is written afterwards."""
+        self._in.close()
+        self._thread.join(LAST_SECONDS)
+
+    def _carry(self) -> None:
+        """In the thread: write what comes, and how much was dropped as soon as there is room again."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the other thread's
+        said = 0
+        while record := self._out.recv(MOST_RECORD_BYTES):
+            if not _write(record):
+                self._dropped[1] += record.count(b"\n")
+            elif (dropped := self.dropped()) > said and _write(self._say(dropped - said)):
+                said = dropped
+
+
+def _write(data: bytes) -> bool:
+    """Write to stderr, however long that takes; whether it was possible."""
+    try:
+        while data:
+            try:
+                data = data[os.write(STDERR, data) :]
+            except BlockingIOError:  # another program that has this terminal, too, made it so
+                select.select([], [STDERR], [])
+    except OSError:  # the disk is full, or nobody is there any more
+        return False
+    return True
+
+
+class _Handler(logging.Handler):
+    """Puts all that is logged on its way."""
+
+    def __init__(self, log_format: str) -> None:
+        super().__init__()
+        self.throttle = Throttle()
+        self.addFilter(self.throttle)
+        self.setFormatter(JsonLines() if log_format == "json" else TextLines())
+        self.relay = Relay(self._about_dropped)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a record on its way."""
+        self.relay.put(self._written(record))
+
+    def _written(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode()
+
+    def _about_dropped(self, lines: int) -> bytes:
+        message = "dropped %d lines of this log, which nobody read in time"
+        said = {"name": OWN, "levelno": logging.WARNING, "levelname": "WARNING", "msg": message, "args": (lines,)}
+        return self._written(logging.makeLogRecord({**said, **fields(dropped=lines)}))
+
+
+_handler: _Handler | None = None
+"""Of this process, and of all that it forks."""
+
+
 def configure(log_format: str) -> None:
     """Send all logging of this process, and of those that it forks, to stderr as ``text`` or as ``json``."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(Throttle())
-    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    global _handler  # noqa: PLW0603 - logging itself is global
+    _open_standard_files()
+    _handler = _Handler(log_format)
+    logging.basicConfig(handlers=[_handler], level=logging.INFO, force=True)
     logging.getLogger("sanic").setLevel(logging.WARNING)
     os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "true"  # advice for developers, from each worker on a terminal
     logging.captureWarnings(capture=True)
     logging.raiseExceptions = False  # what cannot be formatted would be printed as it is
     sys.unraisablehook = _log_unraisable
+
+
+def _open_standard_files() -> None:
+    """Open stdin, stdout and stderr if they were closed, or a socket would get the number of one and be written to."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        os.set_inheritable(file, True)
+    os.close(file)
+
+
+def become_worker(number: int) -> None:
+    """Count what this process drops in a place of its own; its predecessor's count goes on."""
+    if _handler is not None:
+        _handler.relay.place = 2 + number
+
+
+def dropped_lines() -> int:
+    """Lines that this process, those that it forked and those beside it had to drop."""
+    return 0 if _handler is None else _handler.relay.dropped()
+
+
+def report_left_out(*, all_of_it: bool = False) -> None:
+    """Log how many records were left out at places that are quiet by now, or at all places."""
+    if _handler is not None:
+        _handler.throttle.report(all_of_it=all_of_it)
+
+
+def wait_for_room() -> None:
+    """Do not have the next record dropped if somebody reads soon. For the last words of all."""
+    if _handler is not None:
+        _handler.relay.wait_for_room()
+
+
+def finish() -> None:
+    """Write the last lines, if somebody reads them soon. Call it in the first process, at its end."""
+    if _handler is not None:
+        _handler.relay.finish()
 
 
 def fields(**values: str | int) -> dict[str, dict[str, str | int]]:
@@ -86,8 +240,19 @@ def escape(text: str) -> str:
     )
 
 
+@dataclass
+class _Place:
+    """A line of code that logs what requests cause, and how much it has logged."""
+
+    level: int
+    message: str
+    until: float = -math.inf
+    room: int = 0
+    left_out: int = 0
+
+
 class Throttle(logging.Filter):
-    """Lets one record of each place through in ``QUIET_SECONDS``, except ``OWN``, and one traceback of each place ever.
+    """Lets few records of a place through in ``QUIET_SECONDS``, except ``OWN``, and one traceback of each place ever.
 
     Places are lines of code, so there are only so many to remember.
 
@@ -98,25 +263,37 @@ class Throttle(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._quiet_until: dict[tuple[str, ...], float] = {}
-        self._left_out: dict[tuple[str, ...], int] = {}
+        self._places: dict[tuple[str, ...], _Place] = {}
         self._shown: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged; what the formatter should know is noted in it."""
         exception = _exception(record)
-        place = "" if exception is None else f"{type(exception).__name__} at {_place(exception)}"
+        raised_at = "" if exception is None else f"{type(exception).__name__} at {_place(exception)}"
         if record.name != OWN:
-            key = (record.name, record.pathname, str(record.lineno), place)
+            key = (record.name, record.pathname, str(record.lineno), raised_at)
+            place = self._places.setdefault(key, _Place(record.levelno, str(record.msg)))
             now = self._clock()
-            if now < self._quiet_until.get(key, now):
-                self._left_out[key] = self._left_out.get(key, 0) + 1
+            if now >= place.until:
+                place.until, place.room = now + QUIET_SECONDS, AT_ONCE.get(record.name, 1)
+                record.left_out, place.left_out = place.left_out, 0
+            if not place.room:
+                place.left_out += 1
                 return False
-            self._quiet_until[key] = now + QUIET_SECONDS
-            record.left_out = self._left_out.pop(key, 0)
-        record.with_traceback = exception is not None and place not in self._shown
-        self._shown.add(place)
+            place.room -= 1
+        record.with_traceback = exception is not None and raised_at not in self._shown
+        self._shown.add(raised_at)
         return True
+
+    def report(self, *, all_of_it: bool = False) -> None:
+        """Log what was left out at each place that has had nothing to say since, or at every place."""
+        silent_since = math.inf if all_of_it else self._clock() - QUIET_SECONDS
+        for place in list(self._places.values()):
+            left_out = place.left_out
+            if left_out and place.until <= silent_since:
+                place.left_out = 0
+                what, log = fields(left_out=left_out), logging.getLogger(OWN)
+                log.log(place.level, 'left out %d lines like "%s"', left_out, place.message, extra=what)
 
 
 class TextLines(logging.Formatter):

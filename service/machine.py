@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import mmap
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
-
-from .logs import REQUESTS, fields
-
-log = logging.getLogger(REQUESTS)
 
 UNLIMITED: Final = 1 << 62
 """More than any machine has: cgroup v1 writes 2^63 rounded down to a page where there is no limit, v2 writes max."""
@@ -119,14 +114,11 @@ class MemoryGuard:
         self._believed_until = 0.0
 
     def may_grow(self, growth: int) -> bool:
-        """Whether ``growth`` bytes more may be touched; if so they are taken for granted."""
+        """Whether ``growth`` bytes more may be touched; if so they are taken for granted. Called under a lock."""
         if growth > self._credit or self._clock() >= self._believed_until:
             self._credit = min(CREDIT_BYTES, self._available() - self._reserve)
             self._believed_until = self._clock() + CREDIT_SECONDS
         if growth > self._credit:
-            log.warning(
-                "refused a batch that needs %d bytes: the reserve is reached", growth, extra=fields(bytes=growth)
-            )
             return False
         self._credit -= growth
         return True

@@ -12,14 +12,14 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError, UnknownSymbolError
-from service.logs import OWN, REQUESTS, fields
+from service.logs import CHANGES, REQUESTS, fields
 
 from .batch import Body, choose_reader
 from .documents import write_health, write_overview, write_receipt, write_statistics, write_windows
 from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, sentence
 from .query import read_query, read_segment, read_symbol_query
 
-log = logging.getLogger(OWN)
+changes = logging.getLogger(CHANGES)
 failures = logging.getLogger(REQUESTS)
 
 
@@ -83,11 +83,12 @@ class Resources:
         except TooManySymbolsError as error:
             return Problem(HTTPStatus.CONFLICT, sentence(error))
         except MemoryReserveError as error:
+            failures.warning("refused a batch of %d prices: the reserve is reached", len(prices))
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, sentence(error))
         added = len(prices)
         self._wake(symbol, added)
         if count == added:  # nothing was there before
-            log.info("symbol %s created", symbol, extra=fields(symbol=symbol))
+            changes.info("symbol %s created", symbol, extra=fields(symbol=symbol))
         return write_receipt(symbol, added, count)
 
     def stats(self, question: Question, _body: Body) -> bytes | Problem:
@@ -123,7 +124,7 @@ class Resources:
             self._symbols.delete(symbol)
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL
-        log.info("symbol %s deleted", symbol, extra=fields(symbol=symbol))
+        changes.info("symbol %s deleted", symbol, extra=fields(symbol=symbol))
         return b""
 
     def health(self, _question: Question, _body: Body) -> bytes | Problem:

@@ -25,7 +25,7 @@ import time
 from collections import Counter, deque
 from typing import Final, Protocol
 
-from service.logs import OWN, QUIET_SECONDS, fields
+from service.logs import OWN, QUIET_SECONDS, fields, report_left_out
 from service.machine import give_back_memory
 from service.settings import Limits
 
@@ -148,6 +148,7 @@ class Sweeper:
                 asyncio.get_running_loop().call_later(BREATH_SECONDS, self.start)
                 return
         self._give_back()
+        report_left_out()
         if now >= self._report_at and self.report():
             self._report_at = now + QUIET_SECONDS
         asyncio.get_running_loop().call_later(SWEEP_SECONDS, self.start)

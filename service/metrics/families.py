@@ -9,6 +9,7 @@ import sanic
 
 from aggregation import Symbols
 from service import VERSION
+from service.logs import dropped_lines
 from service.machine import anonymous_bytes, available_bytes
 from service.settings import Settings
 
@@ -122,6 +123,11 @@ def _processes(out: Exposition, metrics: SharedMetrics) -> None:
     out.counter("tenfold_worker_restarts_total", "Times that a worker had died and was replaced.", restarts)
     memory = [({"worker": str(worker)}, anonymous_bytes(pid)) for worker, pid in _places(metrics, Cell.PID)]
     out.gauge("tenfold_worker_memory_bytes", "Memory of a worker besides the symbols and what it runs.", memory)
+    out.counter(
+        "tenfold_log_lines_dropped_total",
+        "Lines of the log that were dropped because nobody read them in time, or they could not be written.",
+        dropped_lines(),
+    )
     out.gauge("tenfold_start_time_seconds", "When tenfold was started, in Unix time.", metrics.started_at)
     versions = {"version": VERSION, "python": platform.python_version(), "sanic": sanic.__version__}
     out.gauge("tenfold_build_info", "What is running; always 1.", [(versions, 1)])

@@ -13,14 +13,13 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from aggregation import SharedMemory
-from service.logs import OWN, fields
+from service.logs import OWN, become_worker, fields, wait_for_room
 from service.metrics.counters import SharedMetrics
 from service.settings import Settings
 
@@ -110,6 +109,7 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         waker.close()
         woken.close()
+        wait_for_room()
         log.info("stopped", extra=fields(exit_code=self._exit_code))
         return self._exit_code
 
@@ -118,7 +118,6 @@ class Supervisor:
         supervisor = os.getpid()
         worker.ready, ready = os.pipe()
         self._metrics.begin(worker.number)
-        sys.stderr.flush()
         # A signal to the child must not reach our wake-up socket, which it shares until it has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         worker.pid = os.fork()
@@ -138,6 +137,7 @@ class Supervisor:
         code = 1
         try:
             die_with_parent(supervisor)
+            become_worker(worker.number)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -153,7 +153,6 @@ class Supervisor:
         except BaseException:  # nothing may unwind into the supervisor
             log.exception("worker %d failed", worker.number, extra=fields(worker=worker.number))
         finally:
-            sys.stderr.flush()
             os._exit(code)
 
     def _on_ready(self, worker: _Worker, pid: int) -> None:

@@ -18,7 +18,18 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from service.logs import OWN, QUIET_SECONDS, REQUESTS, TRACEBACK_LINES, JsonLines, TextLines, Throttle, escape, fields
+from service.logs import (
+    CHANGES,
+    OWN,
+    QUIET_SECONDS,
+    REQUESTS,
+    TRACEBACK_LINES,
+    JsonLines,
+    TextLines,
+    Throttle,
+    escape,
+    fields,
+)
 from service.settings import Settings
 from tests.service.http.test_http import BAD
 from tests.support.process import Forked, Process, forked, running, until
@@ -187,6 +198,28 @@ def test_a_place_is_quiet_after_a_line_and_then_says_how_much_was_left_out(strea
         "refused at 10",
         "another place",
     ]
+
+
+def test_what_was_left_out_of_a_place_that_fell_silent_is_a_line(
+    stream: io.StringIO, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twenty symbols a place are a line each; the rest is one line, when the place has been silent, or at the end."""
+    now = [0.0]
+    throttle = Throttle(lambda: now[0])
+    log = logger_to(stream, TextLines(), CHANGES, throttle)
+    for number in range(25):
+        log.info("symbol %s created", number)
+    assert len(stream.getvalue().splitlines()) == 20
+    for at, told in ((2 * QUIET_SECONDS - 0.1, 0), (2 * QUIET_SECONDS, 1), (9 * QUIET_SECONDS, 1)):
+        now[0] = at
+        with caplog.at_level(logging.INFO, OWN):
+            throttle.report()
+        assert caplog.messages == ['left out 5 lines like "symbol %s created"'] * told
+    for number in range(23):
+        log.info("symbol %s created", number)
+    with caplog.at_level(logging.INFO, OWN):
+        throttle.report(all_of_it=True)
+    assert caplog.messages[1:] == ['left out 3 lines like "symbol %s created"']
 
 
 def test_what_was_left_out_is_a_number_in_json(stream: io.StringIO) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, TypeVar
 
 from aggregation import SharedMemory, Symbols
-from service.logs import configure
+from service.logs import configure, finish
 from service.processes.entrance import open_entrance
 from service.processes.listeners import listen, url
 from service.processes.supervisor import Supervisor
@@ -256,14 +256,13 @@ class Forked(Tenfold):
             os.setsid()
             os.dup2(write, 2)
             os.close(write)
-            sys.stderr = os.fdopen(2, "w", buffering=1)
             configure(self.settings.log_format)
             log = logging.getLogger("tenfold")
             address = url(listeners[0])
             ready, entrance = partial(log.info, "listens on %s", address), open_entrance(self.settings)
             code = Supervisor(self.settings, listeners, self.shared, ready, entrance).run()
         finally:
-            sys.stderr.flush()
+            finish()
             os._exit(code)
 
     def wait(self, seconds: float) -> int:
