@@ -19,7 +19,7 @@ Statistics(size=4, min=1.0, max=1.5, last=1.25, avg=1.25, var=0.03125)
 """
 
 from .levels import NAME_BYTES, Geometry, Layout
-from .memory import SharedMemory
+from .memory import RecordLock, SharedMemory
 from .series import MAX_PRICE, PriceError, Series, Statistics, Windows
 from .symbols import Holding, MemoryReserveError, Symbols, TooManySymbolsError, UnknownSymbolError
 
@@ -31,6 +31,7 @@ __all__ = [
     "Layout",
     "MemoryReserveError",
     "PriceError",
+    "RecordLock",
     "Series",
     "SharedMemory",
     "Statistics",

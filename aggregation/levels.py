@@ -30,6 +30,7 @@ then                  the summary rings, level 1 first: rows of ``min, max, mean
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -37,8 +38,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-PAGE_BYTES: Final = 4096
-"""Granularity of the parts of a slot. Larger hardware pages work too; 4 KiB keeps an almost empty symbol small."""
+PAGE_BYTES: Final = mmap.PAGESIZE
+"""Granularity of the parts of a slot: the machine's pages, 4 KiB on most, 16 or 64 on some."""
 
 WORD_BYTES: Final = 8
 
@@ -157,42 +158,32 @@ class Geometry:
         return self.raw_offset + _whole_pages(min(count, raw_capacity) * WORD_BYTES) + pages * PAGE_BYTES
 
 
-MAGIC: Final = int.from_bytes(b"tenfold2", "little")
-"""What the directory begins with: the name and the version of this layout. Another layout is another number."""
-
-HEADER_BYTES: Final = 64
 ENTRY_BYTES: Final = 128
 """Whole cache lines, so that two symbols never share one."""
 
 NAME_BYTES: Final = 64
 """Room for any ticker, ISIN or composite key, in UTF-8."""
 
-# Words (8 bytes each) of the directory's header …
-MAGIC_WORD: Final = 0
-MAX_K_WORD: Final = 1
-RADIX_WORD: Final = 2
-MAX_BATCH_WORD: Final = 3
-MAX_SYMBOLS_WORD: Final = 4
-LAST_SERIAL_WORD: Final = 5
-
-# … and of one of its entries.
+# Words (8 bytes each) of a slot's entry in the directory.
 SERIAL_WORD: Final = 0
-NAME_LENGTH_WORD: Final = 1
-NAME_WORD: Final = 2
+LAST_SERIAL_WORD: Final = 1
+USED_WORD: Final = 2
+NAME_LENGTH_WORD: Final = 3
+NAME_WORD: Final = 4
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where the directory of symbols and each slot lie in one mapping.
 
-    =================  =====================================================================================
-    bytes 0 … 63       header: magic, max_k, radix, max_batch, max_symbols, the last serial number given out
-    then, a slot each  entry of 128 bytes: serial number (0 where the slot is free), length of the name, name
-    page-aligned       the slots, ``geometry.slot_bytes`` each
-    =================  =====================================================================================
+    ==================  ====================================================================================
+    first, a slot each  entry of 128 bytes: serial number (0 where the slot is free), the last one that was given
+                        out, how many bytes of the slot may be in use (0 where it is clean), length of the name, name
+    page-aligned        the slots, ``geometry.slot_bytes`` each
+    ==================  ====================================================================================
 
-    A serial number is never given out twice, so it names one occupant of one slot for ever: whoever remembers a
-    symbol's slot with its serial number sees at a glance whether it is still the same one.
+    A slot never has the same serial number twice, so it names one occupant for ever: whoever remembers a symbol's slot
+    with its serial number sees at a glance whether it is still the same one.
     """
 
     geometry: Geometry = Geometry()
@@ -204,12 +195,12 @@ class Layout:
 
     def entry_word(self, slot: int) -> int:
         """Index of the first word of a slot's entry."""
-        return (HEADER_BYTES + slot * ENTRY_BYTES) // WORD_BYTES
+        return slot * ENTRY_BYTES // WORD_BYTES
 
     @property
     def directory_bytes(self) -> int:
         """Bytes from the start to the first slot."""
-        return _whole_pages(HEADER_BYTES + self.max_symbols * ENTRY_BYTES)
+        return _whole_pages(self.max_symbols * ENTRY_BYTES)
 
     def slot_offset(self, slot: int) -> int:
         """Byte at which a slot starts."""

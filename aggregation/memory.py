@@ -7,7 +7,8 @@ page by page, as prices come.
 The locks are POSIX record locks, one byte of a memory file each. The kernel releases them when their holder ends,
 however it ends; a semaphore or a mutex in the shared memory would stay locked for ever behind a ``kill -9``. Two things
 follow from what record locks are: they exclude processes, not threads of one process; and no process may close the
-file while it holds one, or it loses them all.
+file while it holds one, or it loses them all. Nobody waits for one: the holder may have been stopped, and who waited
+would stand still with it.
 """
 
 from __future__ import annotations
@@ -16,22 +17,14 @@ import fcntl
 import mmap
 import os
 import weakref
+import zlib
 from functools import partial
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .levels import (
-    MAGIC,
-    MAGIC_WORD,
-    MAX_BATCH_WORD,
-    MAX_K_WORD,
-    MAX_SYMBOLS_WORD,
-    RADIX_WORD,
-    WORD_BYTES,
-    Layout,
-)
+from .levels import WORD_BYTES, Layout
 from .series import Series
 
 MAP_NORESERVE: Final = 0x4000
@@ -40,9 +33,12 @@ MAP_NORESERVE: Final = 0x4000
 MADV_POPULATE_WRITE: Final = 23
 """Linux 5.14: touch pages in one call, in half the time of a page fault each."""
 
+NAME_LOCKS: Final = 1 << 32
+"""Where the locks of names begin in the file, a byte for each checksum: far behind those of the slots."""
+
 
 class RecordLock:
-    """``with lock:`` excludes other processes; about 1 µs when nobody else holds it.
+    """``with lock:`` excludes other processes, about 1 µs; BlockingIOError at once where one of them has it.
 
     Where every fraction of that counts, ``lock.acquire()`` and ``lock.release()`` are the bare system calls.
     """
@@ -50,7 +46,7 @@ class RecordLock:
     __slots__ = ("acquire", "release")
 
     def __init__(self, file: int, byte: int) -> None:
-        self.acquire = partial(fcntl.lockf, file, fcntl.LOCK_EX, 1, byte)
+        self.acquire = partial(fcntl.lockf, file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
         self.release = partial(fcntl.lockf, file, fcntl.LOCK_UN, 1, byte)
 
     def __enter__(self) -> None:
@@ -78,18 +74,12 @@ class SharedMemory:
         self.words: npt.NDArray[np.int64] = np.frombuffer(self.view, np.int64, layout.directory_bytes // WORD_BYTES)
         file = os.memfd_create("tenfold-locks")
         weakref.finalize(self, os.close, file).atexit = False
-        self.directory_lock = RecordLock(file, 0)
-        self.slot_locks = [RecordLock(file, 1 + slot) for slot in range(layout.max_symbols)]
+        self._lock_file = file
+        self.slot_locks = [RecordLock(file, slot) for slot in range(layout.max_symbols)]
 
-        self._write_header()
-
-    def _write_header(self) -> None:
-        geometry = self.layout.geometry
-        self.words[MAGIC_WORD] = MAGIC
-        self.words[MAX_K_WORD] = geometry.max_k
-        self.words[RADIX_WORD] = geometry.radix
-        self.words[MAX_BATCH_WORD] = geometry.max_batch
-        self.words[MAX_SYMBOLS_WORD] = self.layout.max_symbols
+    def name_lock(self, name: bytes) -> RecordLock:
+        """The lock of whoever creates a symbol of this name. A few names may share one, which does no harm."""
+        return RecordLock(self._lock_file, NAME_LOCKS + zlib.crc32(name))
 
     def slot(self, slot: int) -> memoryview:
         """One slot's bytes."""
@@ -100,9 +90,9 @@ class SharedMemory:
         """A slot's series, whoever's it is."""
         return Series(self.slot(slot), self.layout.geometry)
 
-    def scrub(self, slot: int) -> None:
-        """Make a slot all zero by giving its memory back to the system; O(pages that it held)."""
-        self._mapping.madvise(mmap.MADV_REMOVE, self.layout.slot_offset(slot), self.layout.geometry.slot_bytes)
+    def give_back(self, slot: int, begin: int, size: int) -> None:
+        """Make bytes [begin, begin + size) of a slot zero by giving their pages back; O(pages that are there)."""
+        self._mapping.madvise(mmap.MADV_REMOVE, self.layout.slot_offset(slot) + begin, size)
 
     def touch(self, begin: int, size: int) -> None:
         """Have the system provide the pages of bytes [begin, begin + size) now; what they hold stays.

@@ -184,6 +184,11 @@ class Series:
             self.covered, self._raw, self._summaries, self._plan, top if through is None else min(through, top)
         )
 
+    def clear(self) -> None:
+        """Be an empty series again, in memory that stays where it is. O(levels); a kill in between leaves a part."""
+        self.covered[:] = 0
+        self._published[self.geometry.levels + 1] = 0
+
     def newest(self) -> tuple[int, float] | None:
         """The count and the last price of one moment; None where there is no price. O(1)."""
         count, last = kernels.newest(self.covered, self._raw, self._plan)

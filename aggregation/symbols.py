@@ -1,33 +1,48 @@
 """The set of symbols: which slot belongs to which name, how many there may be, and who may write when.
 
 Every process has a ``Symbols`` of its own over the one shared memory. What they share about names is the directory
-(see ``levels.Layout``), and all that changes it is in this file, under the directory's lock, in this order:
+(see ``levels.Layout``), and all that changes an entry of it is in this file, under the slot's lock, in this order:
 
-* **Create.** A free slot is scrubbed if a predecessor left anything in it; the first batch is appended to it; the name
-  is written; the serial number is published. Only then does the symbol exist, with its first batch in it.
-* **Delete.** The serial number is set to 0, and the symbol is gone; then its memory is given back.
+* **Create.** A free slot is made clean if a predecessor left anything in it; it is marked as in use; the first batch is
+  appended to it; the name is written; the serial number is published. Only then does the symbol exist, with its first
+  batch in it.
+* **Delete.** The serial number is set to 0, and the symbol is gone. Then its memory is given back, a slice at a time
+  from its end; what remains is noted after each, and whoever comes next can go on with it.
 
-A process that is killed in between leaves a slot without a serial number, which is free, whatever is in it.
+A process that is killed in between leaves a slot without a serial number, which is free, and says whether it is clean.
 
-Writers hold the slot's lock and look at the serial number under it. Readers take no lock: they fold, and then make sure
-that the serial number is still the one that they knew; if not, what they read may have been anybody's, and they look
-the name up again. Lock order: the directory's before a slot's.
+Writers hold the slot's lock and look at the serial number under it; whoever creates a symbol also holds the lock of its
+name, so that nobody else does. There is no lock of all symbols, and nobody waits for one: where another process has
+it, BlockingIOError is raised, nothing has been done, and the caller may try again. So a process that was stopped with
+a lock in its hands holds up its own symbol at most.
+
+Readers take no lock: they fold, and then make sure that the serial number is still the one that they knew; if not, what
+they read may have been anybody's, and they look the name up again.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from contextlib import suppress
+from time import perf_counter
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .kernels import observe, publish
-from .levels import LAST_SERIAL_WORD, NAME_BYTES, NAME_LENGTH_WORD, NAME_WORD, SERIAL_WORD, WORD_BYTES
+from .levels import LAST_SERIAL_WORD, NAME_BYTES, NAME_LENGTH_WORD, NAME_WORD, SERIAL_WORD, USED_WORD, WORD_BYTES
 from .memory import SharedMemory
 from .series import Series, Statistics, Windows
 
 Prices = npt.NDArray[np.float64] | Sequence[float]
+
+SLICE_BYTES: Final = 8 << 20
+SLICE_SECONDS: Final = 0.001
+"""Memory is given back in slices, each of which takes about a millisecond where all of it was used, for about as long.
+A symbol of 10^8 prices takes a hundred times that, and one of a few thousand none of it."""
 
 
 class UnknownSymbolError(LookupError):
@@ -114,7 +129,9 @@ class Symbols:
         Raises:
             TooManySymbolsError: the symbol is new, and the limit is reached.
             MemoryReserveError: new memory is needed, and ``may_grow`` said no.
-            PriceError, ValueError: as ``Series.append``, or the name is too long.
+            PriceError, ValueError: as ``Series.append``, or the name is too long or has a lone surrogate.
+            BlockingIOError: another process has a lock that this needs, or the memory of the deleted symbol whose
+                place is to be taken is not all given back yet.
 
         A batch that is refused creates no symbol either.
         """
@@ -126,16 +143,17 @@ class Symbols:
             self._seen.pop(symbol, None)
 
     def roll_up(self, symbol: str) -> None:
-        """Summarise the blocks of a symbol that are complete by now, if it still exists; amortised O(1) a price."""
-        occupant = self._seen.get(symbol) or self._look_up(symbol)
-        if occupant is not None:
-            lock = self._memory.slot_locks[occupant.slot]
-            lock.acquire()
-            try:
+        """Summarise the blocks of a symbol that are complete by now, if it still exists; amortised O(1) a price.
+
+        Raises:
+            BlockingIOError: another process has its lock.
+        """
+        while occupant := self._seen.get(symbol) or self._look_up(symbol):
+            with self._memory.slot_locks[occupant.slot]:
                 if self._is_current(occupant):
                     occupant.series.roll_up()
-            finally:
-                lock.release()
+                    return
+            del self._seen[symbol]
 
     def statistics(self, symbol: str, k: int) -> Statistics:
         """Statistics of a symbol's window k, of one moment between call and return. O(levels), no lock.
@@ -197,18 +215,36 @@ class Symbols:
         return occupant.series
 
     def delete(self, symbol: str) -> None:
-        """Remove a symbol and give its memory back to the system. O(pages that it held).
+        """Remove a symbol, and give the first slice of its memory back to the system; ``tidy`` does the rest. O(1).
 
         Raises:
             UnknownSymbolError: there is no such symbol.
+            BlockingIOError: another process has its lock.
         """
-        with self._memory.directory_lock:
-            occupant = self._look_up(symbol)
-            if occupant is None:
-                raise UnknownSymbolError(symbol)
+        while occupant := self._look_up(symbol):
             with self._memory.slot_locks[occupant.slot]:
-                publish(self._words, self._serial_word(occupant.slot), 0)
-                self._memory.scrub(occupant.slot)
+                if self._is_current(occupant):
+                    publish(self._words, occupant.word, 0)
+                    self._clean(occupant.slot)
+                    return
+        raise UnknownSymbolError(symbol)
+
+    def tidy(self) -> bool:
+        """Give back a slice of the memory that is left of deleted symbols; whether there was any. O(max_symbols).
+
+        What another process is at work on is left to it.
+        """
+        for slot in range(self.layout.max_symbols):
+            if self._serial(slot) == 0 and self.used_bytes(slot):
+                with suppress(BlockingIOError), self._memory.slot_locks[slot]:
+                    if self._serial(slot) == 0:
+                        self._clean(slot)
+                        return True
+        return False
+
+    def used_bytes(self, slot: int) -> int:
+        """Bytes of a slot, from its start, that its symbol may have to itself or a deleted one has left. O(1)."""
+        return self._serials[self.layout.entry_word(slot) + USED_WORD]
 
     def _append(self, occupant: _Occupant, prices: Prices) -> int | None:
         """Append to a symbol that was found; None if it has been deleted since."""
@@ -224,23 +260,59 @@ class Symbols:
 
     def _create(self, symbol: str, prices: Prices) -> int | None:
         """Create a symbol with its first batch; None if somebody else just did."""
-        name = symbol.encode()
+        try:
+            name = symbol.encode()
+        except UnicodeEncodeError:
+            raise ValueError("a symbol is text that UTF-8 can say, without lone surrogates") from None
         if len(name) > NAME_BYTES:
             raise ValueError(f"a symbol has at most {NAME_BYTES} bytes, not {len(name)}")
-        with self._memory.directory_lock:
+        with self._memory.name_lock(name):
             if self._look_up(symbol) is not None:
                 return None
-            slot = self._free_slot()
-            with self._memory.slot_locks[slot]:
-                series = self._slot_series(slot)
-                if series.count > 0:  # a predecessor that was deleted, or killed while it was made
-                    self._memory.scrub(slot)
-                self._refuse_growth(series, prices)
-                count = series.append(prices)
-                self._write_name(slot, name)
-                self._words[LAST_SERIAL_WORD] += 1
-                publish(self._words, self._serial_word(slot), int(self._words[LAST_SERIAL_WORD]))
-                return count
+            free = [slot for slot in range(self.layout.max_symbols) if self._serial(slot) == 0]
+            if not free:
+                raise TooManySymbolsError(self.layout.max_symbols)
+            for slot in sorted(free, key=self.used_bytes):
+                try:
+                    self._memory.slot_locks[slot].acquire()
+                except BlockingIOError:  # somebody is making a symbol in it, or cleaning it
+                    continue
+                try:
+                    if self._serial(slot) == 0 and self._clean(slot):
+                        return self._occupy(slot, name, prices)
+                finally:
+                    self._memory.slot_locks[slot].release()
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def _occupy(self, slot: int, name: bytes, prices: Prices) -> int:
+        """Make a symbol in a clean slot, whose lock is held."""
+        series = self._slot_series(slot)
+        self._refuse_growth(series, prices)
+        entry = self.layout.entry_word(slot)
+        self._words[entry + USED_WORD] = self.geometry.slot_bytes
+        count = series.append(prices)
+        self._words[entry + NAME_LENGTH_WORD] = len(name)
+        begin = (entry + NAME_WORD) * WORD_BYTES
+        self._memory.view[begin : begin + len(name)] = name
+        self._words[entry + LAST_SERIAL_WORD] += 1
+        publish(self._words, entry + SERIAL_WORD, int(self._words[entry + LAST_SERIAL_WORD]))
+        return count
+
+    def _clean(self, slot: int) -> bool:
+        """Give back a slice of the memory of a free slot, whose lock is held; whether the slot is clean now."""
+        used = self.layout.entry_word(slot) + USED_WORD
+        over = perf_counter() + SLICE_SECONDS
+        while end := self._serials[used]:
+            if self._slot_series(slot).resident:  # its memory was touched at the start, to be kept
+                self._slot_series(slot).clear()
+                begin = 0
+            else:
+                begin = max(0, end - SLICE_BYTES)
+                self._memory.give_back(slot, begin, end - begin)
+            self._words[used] = begin
+            if perf_counter() >= over:
+                break
+        return self.used_bytes(slot) == 0
 
     def _refuse_growth(self, series: Series, prices: Prices) -> None:
         growth = series.growth(len(prices))
@@ -264,7 +336,7 @@ class Symbols:
 
     def _look_up(self, symbol: str) -> _Occupant | None:
         """Where a symbol is, by the directory. O(max_symbols)."""
-        wanted = symbol.encode()
+        wanted = symbol.encode(errors="surrogatepass")  # no name has such bytes
         for slot in range(self.layout.max_symbols):
             name = self._name(slot)
             if name is not None and name[1] == wanted:
@@ -273,12 +345,6 @@ class Symbols:
                 self._seen[symbol] = occupant
                 return occupant
         return None
-
-    def _free_slot(self) -> int:
-        for slot in range(self.layout.max_symbols):
-            if self._serial(slot) == 0:
-                return slot
-        raise TooManySymbolsError(self.layout.max_symbols)
 
     def _serial_word(self, slot: int) -> int:
         return self.layout.entry_word(slot) + SERIAL_WORD
@@ -299,9 +365,3 @@ class Symbols:
             if observe(self._words, word) == serial:
                 return serial, name
         return None
-
-    def _write_name(self, slot: int, name: bytes) -> None:
-        entry = self.layout.entry_word(slot)
-        self._words[entry + NAME_LENGTH_WORD] = len(name)
-        begin = (entry + NAME_WORD) * WORD_BYTES
-        self._memory.view[begin : begin + len(name)] = name

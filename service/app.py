@@ -48,9 +48,10 @@ def create_app(
     sweeper = app.ctx.sweeper = Sweeper(settings.limits)
     app.ctx.counters = counters
     app.ctx.turns = Turns()
+    app.ctx.patience = min(settings.lock_seconds, settings.request_seconds)
     app.ctx.door = Door(settings.max_body, is_open=not settings.no_door)
     compactor = Compactor(symbols, counters)
-    ask = Resources(symbols, compactor.wake)
+    ask = Resources(symbols, compactor)
     metrics = metrics_handler(settings, symbols, counters.shared)
     pages = dashboard_handlers() | docs_handlers(settings) | {"/openapi.json": openapi_handler(settings)}
     for path, methods, needed, handler in (
@@ -67,8 +68,9 @@ def create_app(
     app.ctx.route_names = number_routes(app)  # after the last route
 
     @app.before_server_start
-    async def sweep(_app: AnySanic) -> None:
+    async def begin(_app: AnySanic) -> None:
         sweeper.start()
+        compactor.catch_up()
 
     @app.after_server_stop
     async def drain(_app: AnySanic) -> None:

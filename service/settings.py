@@ -64,6 +64,9 @@ class Settings:
     request_seconds: float = _option(
         10.0, Number(0.1, whole=False), "How long a request may take to arrive, and its answer to be taken."
     )
+    lock_seconds: float = _option(
+        2.0, Number(0, whole=False), "How long a batch or a deletion waits for another of its symbol; then it is 503."
+    )
     idle_seconds: float = _option(75.0, Number(0.1, whole=False), "How long a connection may be idle between requests.")
     stop_seconds: float = _option(
         10.0, Number(0.1, whole=False), "How long requests in flight may take to finish at a stop."

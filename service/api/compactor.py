@@ -2,23 +2,36 @@
 
 An append wakes the compactor; the event loop calls it back once the handler is done and its response was handed to the
 socket, or a millisecond later if there is too little to do. Nothing polls, and there is no task that a stop would have
-to cancel. Folds are exact meanwhile: they use each level as far as it has come.
+to cancel. Folds are exact meanwhile: they use each level as far as it has come. The memory of deleted symbols is given
+back the same way, a slice a turn.
+
+What fails is tried again a little later, and so is what another process has the lock of; everything else goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from time import perf_counter
 from typing import Final
 
 from aggregation import Symbols
+from service.logs import REQUESTS
 from service.metrics.counters import Cell, Counters
+
+log = logging.getLogger(REQUESTS)
 
 ENOUGH: Final = 1000
 """Prices of a symbol that are worth a turn of their own at once. A fold reads so many raw ones in less than 1 µs."""
 
 DELAY_SECONDS: Final = 0.001
 """How long fewer prices wait for more to be rolled up with: a roll-up of a hundred costs as much as appending them."""
+
+RETRY_SECONDS: Final = 0.1
+"""When what failed is tried again: an append catches up by itself before this matters."""
+
+TIDY: Final = None
+"""What is due besides symbols: to give back what deleted ones have left."""
 
 
 class Compactor:
@@ -32,16 +45,17 @@ class Compactor:
     def __init__(self, symbols: Symbols, counters: Counters) -> None:
         self._symbols = symbols
         self._counts, self._seconds = counters.counts, counters.seconds
-        self._due: dict[str, int] = {}  # prices that wait, by symbol; a dict for its order
+        self._due: dict[str | None, int] = {}  # prices that wait, by symbol; a dict for its order
+        self._failed: set[str | None] = set()  # what is to be tried again
         self._next: asyncio.Handle | None = None
         self._hurry = False
 
     @property
     def due(self) -> int:
-        """Symbols that wait for their roll-up."""
+        """What waits for its turn."""
         return len(self._due)
 
-    def wake(self, symbol: str, added: int) -> None:
+    def wake(self, symbol: str | None, added: int) -> None:
         """Have a symbol to which prices were added rolled up soon. O(1); call it from the event loop."""
         waiting = self._due.get(symbol, 0) + added
         self._due[symbol] = waiting
@@ -53,21 +67,55 @@ class Compactor:
         elif self._next is None:
             self._next = asyncio.get_running_loop().call_later(DELAY_SECONDS, self._turn)
 
+    def tidy(self) -> None:
+        """Have the memory of deleted symbols given back soon. O(1); call it from the event loop."""
+        self.wake(TIDY, 0)
+
+    def catch_up(self) -> None:
+        """Have all done that a process which was killed may have left undone. O(symbols)."""
+        for symbol in self._symbols:
+            self.wake(symbol, 0)
+        self.tidy()
+
     def drain(self) -> None:
         """Roll up all that is due, now."""
+        self._due.pop(TIDY, None)
         while self._due:
-            self._roll_up_next()
+            self._do_next()
 
     def _turn(self) -> None:
         if self._due:
-            self._roll_up_next()
+            self._do_next()
         self._hurry = bool(self._due)
         self._next = asyncio.get_running_loop().call_soon(self._turn) if self._due else None
 
-    def _roll_up_next(self) -> None:
+    def _do_next(self) -> None:
         symbol = next(iter(self._due))
         del self._due[symbol]
+        try:
+            if symbol is TIDY:
+                if self._symbols.tidy():
+                    self._due[TIDY] = 0
+            else:
+                self._roll_up(symbol)
+        except BlockingIOError:
+            self._retry_later(symbol)
+        except Exception:  # whatever it is, the others have their turn
+            self._counts[Cell.ROLL_UP_FAILURES] += 1
+            log.exception("failed to roll up, or to give memory back")
+            self._retry_later(symbol)
+
+    def _roll_up(self, symbol: str) -> None:
         began = perf_counter()
         self._symbols.roll_up(symbol)
         self._seconds[Cell.ROLL_UP_SECONDS] += perf_counter() - began
         self._counts[Cell.ROLL_UPS] += 1
+
+    def _retry_later(self, symbol: str | None) -> None:
+        if symbol not in self._failed:
+            self._failed.add(symbol)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._retry, symbol)
+
+    def _retry(self, symbol: str | None) -> None:
+        self._failed.discard(symbol)
+        self.wake(symbol, 0)

@@ -1,20 +1,24 @@
 """A function a resource: from what was asked to the bytes of the answer, or to a problem.
 
 They know neither sockets nor the framework, and nothing in them waits. Whoever received a request, whichever way, asks
-here; what to make of the answer is his business.
+here; what to make of the answer is his business. Where another process has a lock that is needed, the answer is
+``Busy``: nothing was done, and he may ask again.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
 
 from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError, UnknownSymbolError
 from service.logs import CHANGES, REQUESTS, fields
 
-from .batch import Body, choose_reader
+from .batch import Batch, Body, choose_reader
+from .compactor import Compactor
 from .documents import write_health, write_overview, write_receipt, write_statistics, write_windows
 from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, sentence
 from .query import read_query, read_segment, read_symbol_query
@@ -38,6 +42,19 @@ class Question(NamedTuple):
     segment: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Busy(Problem):
+    """Another process has a lock that this needs: 503, if asking ``again`` for a while does not help."""
+
+    again: Callable[[], bytes | Problem]
+
+    @classmethod
+    def until(cls, again: Callable[[], bytes | Problem]) -> Busy:
+        """Until ``again`` says something else."""
+        detail = "Another request holds the symbol up. Nothing was done; try again."
+        return cls(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"retry-after": "1"}, again=again)
+
+
 Resource = Callable[[Question, Body], bytes | Problem]
 """From the head and the body of a request to a JSON document. No bytes: there is nothing to say, 204."""
 
@@ -56,13 +73,12 @@ class Resources:
 
     Args:
         symbols: who is asked.
-        wake: called after an append with the symbol and how many prices were added: the roll-up can wait for the
-            answer, but not for long.
+        compactor: woken after an append and a deletion: what is left to do can wait for the answer, but not for long.
     """
 
-    def __init__(self, symbols: Symbols, wake: Callable[[str, int], None]) -> None:
+    def __init__(self, symbols: Symbols, compactor: Compactor) -> None:
         self._symbols = symbols
-        self._wake = wake
+        self._wake, self._tidy = compactor.wake, compactor.tidy
         self._max_k = symbols.geometry.max_k
         self._max_batch = symbols.geometry.max_batch
 
@@ -72,11 +88,15 @@ class Resources:
         if isinstance(read, Problem):
             return read
         batch = read(body, question.query, self._max_batch)
-        if isinstance(batch, Problem):
-            return batch
+        return batch if isinstance(batch, Problem) else self._append(batch)
+
+    def _append(self, batch: Batch) -> bytes | Problem:
         symbol, prices = batch
         try:
             count = self._symbols.append(symbol, prices)
+        except BlockingIOError:
+            self._tidy()  # it may be a place that is wanted, and not clean yet
+            return Busy.until(partial(self._append, batch))
         except PriceError as error:
             detail = f"Every one of values must be within ±{MAX_PRICE:g}."
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{error.index}")
@@ -116,14 +136,18 @@ class Resources:
         return write_overview(self._symbols.overview(), self._symbols.layout)
 
     def delete_symbol(self, question: Question, _body: Body) -> bytes | Problem:
-        """``DELETE /symbols/<symbol>``: a slot free again. O(pages that it held)."""
+        """``DELETE /symbols/<symbol>``: a slot free again; its memory is given back soon after. O(1)."""
         symbol = read_segment(question.segment)
-        if isinstance(symbol, Problem):
-            return symbol
+        return symbol if isinstance(symbol, Problem) else self._delete(symbol)
+
+    def _delete(self, symbol: str) -> bytes | Problem:
         try:
             self._symbols.delete(symbol)
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL
+        except BlockingIOError:
+            return Busy.until(partial(self._delete, symbol))
+        self._tidy()
         changes.info("symbol %s deleted", symbol, extra=fields(symbol=symbol))
         return b""
 

@@ -17,7 +17,7 @@ from sanic.exceptions import RequestTimeout, SanicException, ServiceUnavailable
 
 from service.api.batch import Body
 from service.api.problems import Problem
-from service.api.resources import ask
+from service.api.resources import Busy, ask
 from service.metrics.counters import Cell, Counters
 
 from .answers import status_of, written
@@ -173,8 +173,12 @@ class Connection(asyncio.BufferedProtocol):
     # At the door.
 
     def _answer(self, ticket: Ticket, body: Body, now: float) -> None:
-        """Ask the resource, count and send what it says."""
+        """Ask the resource, count and send what it says. Where that takes waiting, the framework does it."""
         said = ask(ticket.resource, ticket.question, body)
+        if isinstance(said, Busy):
+            self._begin(now)
+            self._hand_over(ticket.request(body), now)
+            return
         self._since = now
         self._send(said, ticket, now, keep_alive=self._door.is_open)
 

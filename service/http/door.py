@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
+from service.api.batch import Body
 from service.api.resources import Question, Resource
 
 from .heads import HEAD_END
@@ -56,11 +57,17 @@ class Ticket(NamedTuple):
         resource: who is asked.
         question: what the head says to it.
         cell: where its answers are counted.
+        head: by which it was remembered.
     """
 
     resource: Resource
     question: Question
     cell: int
+    head: bytes = b""
+
+    def request(self, body: Body) -> bytes:
+        """The whole request, for the framework to answer after all."""
+        return b"".join((self.head.replace(_HOLE, b"%d" % len(body)), body))
 
 
 class Arriving(NamedTuple):
@@ -120,7 +127,7 @@ class Door:
             return
         if len(self._tickets) >= MOST_HEADS:
             self._tickets.clear()
-        self._tickets[key] = ticket
+        self._tickets[key] = ticket._replace(head=key)
 
     def look(self, size: int) -> tuple[Ticket, int, int] | None:
         """What the first ``size`` bytes of ``RECEIVED`` ask for, if they begin with a remembered head. O(len(head)).

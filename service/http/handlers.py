@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from sanic import HTTPResponse, Request
 from sanic.exceptions import RequestCancelled, SanicException
@@ -16,7 +18,7 @@ from sanic.handlers import ErrorHandler
 from aggregation import Symbols
 from service.api.access import Guard, Scope
 from service.api.problems import DEFECT, FRAMEWORK, Problem
-from service.api.resources import Question, Resource, ask
+from service.api.resources import Busy, Question, Resource, ask
 from service.logs import REQUESTS
 from service.metrics.counters import SharedMetrics
 from service.metrics.exposition import CONTENT_TYPE
@@ -30,25 +32,42 @@ log = logging.getLogger(REQUESTS)
 Handler = Callable[..., Any]
 """What Sanic calls for a request; it returns a response, or a coroutine that does."""
 
+MOST_PAUSE_SECONDS: Final = 0.016
+"""Between two looks at a lock that another process has. Pauses grow up to this: whoever holds one for longer than some
+microseconds stands still. A thousand requests that wait then cost less than a fifth of a core."""
+
 
 def handler_of(resource: Resource) -> Handler:
-    """Make the handler that asks a resource."""
+    """Make the handler that asks a resource. Where that is busy it asks again, for ``app.ctx.patience`` seconds."""
 
-    def handle(request: Request, symbol: str = "") -> HTTPResponse:
+    async def handle(request: Request, symbol: str = "") -> HTTPResponse:
         query, headers = request.query_string, request.headers
         if request.method == "POST":
             question = Question(query, headers.get("content-type"), headers.get("content-encoding"))
         else:
             question = Question(query, segment=symbol)
-        return Answer(ask(resource, question, request.body), (resource, question))
+        said = ask(resource, question, request.body)
+        if isinstance(said, Busy):
+            said = await _when_free(said, request.app.ctx.patience)
+        return Answer(said, (resource, question))
 
     return handle
+
+
+async def _when_free(said: bytes | Problem, patience: float) -> bytes | Problem:
+    """What is said once the lock that is needed is free; 503 if it is not in time."""
+    over, pause = time.monotonic() + patience, 0.0
+    while isinstance(said, Busy) and time.monotonic() < over:
+        await asyncio.sleep(pause)
+        said = said.again()
+        pause = min(MOST_PAUSE_SECONDS, 2 * pause + 0.001)
+    return said
 
 
 def metrics_handler(settings: Settings, symbols: Symbols, metrics: SharedMetrics) -> Handler:
     """Make the handler that writes all metrics down. It finds the names of the routes in ``app.ctx.route_names``."""
 
-    def handle(request: Request) -> HTTPResponse:
+    async def handle(request: Request) -> HTTPResponse:
         text = metrics_text(settings, symbols, metrics, request.app.ctx.route_names)
         return HTTPResponse(text, content_type=CONTENT_TYPE)
 
@@ -74,7 +93,7 @@ def guarded(handler: Handler, guard: Guard | None, needed: Scope) -> Handler:
         if stream is not None and stream.request_body and not (request.route and request.route.extra.ignore_body):
             stream.request_max_size = request.app.config.REQUEST_MAX_SIZE  # lifted for what streams
             await request.receive_body()
-        response: HTTPResponse = handler(request, **places)
+        response: HTTPResponse = await handler(request, **places)
         return response
 
     checked.is_stream = True  # type: ignore[attr-defined]

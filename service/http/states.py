@@ -1,9 +1,9 @@
 """The states of a connection, what each may be followed by, and which deadline holds in it: all in one table.
 
-A request begins with its first byte and has until its deadline to arrive whole. Handlers do not wait, so a request that
-is whole is answered in the same turn of the event loop; its answer may take longer to leave, if the client does not
-take it. A body that nobody wanted (a refusal came before it) is read on and forgotten, within the deadline of its
-request, so that the next request on the connection can be served.
+A request begins with its first byte and has until its deadline to arrive whole. One that is whole is answered in the
+same turn of the event loop, unless another process has the lock of its symbol, which is waited for; its answer may take
+longer to leave, if the client does not take it. A body that nobody wanted (a refusal came before it) is read on and
+forgotten, within the deadline of its request, so that the next request on the connection can be served.
 """
 
 from __future__ import annotations

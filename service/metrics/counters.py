@@ -39,6 +39,8 @@ class Cell(IntEnum):
     ANSWER_TIMEOUT = 7
     ROLL_UPS = 8
     ROLL_UP_SECONDS = 9
+    ROLL_UP_FAILURES = 10
+    BEAT = 11
 
 
 ROWS_CELL: Final = 16
@@ -94,6 +96,7 @@ class SharedMetrics:
         self._view = memoryview(mmap.mmap(-1, workers * BLOCK_BYTES))
         self._counts = np.frombuffer(self._view, np.uint64).reshape(workers, -1)
         self._seconds = np.frombuffer(self._view, np.float64).reshape(workers, -1)
+        self._seconds[:, Cell.BEAT] = time.monotonic()
 
     def of_worker(self, number: int) -> Counters:
         """What a worker counts with."""
@@ -103,6 +106,7 @@ class SharedMetrics:
         """Take note that a worker is about to be started in a place that is empty; its predecessor's gauges end."""
         self._counts[number, Cell.STARTS] += 1
         self._counts[number, Cell.CONNECTIONS] = 0
+        self._seconds[number, Cell.BEAT] = time.monotonic()
 
     def began(self, number: int, pid: int) -> None:
         """Take note of which process it is."""
@@ -111,6 +115,11 @@ class SharedMetrics:
     def by_worker(self, cell: int) -> list[int]:
         """A cell of every worker."""
         return [int(count) for count in self._counts[:, cell]]
+
+    def beats(self) -> list[float]:
+        """When each worker's event loop last turned, by the clock that all processes of the machine share."""
+        beats: list[float] = self._seconds[:, Cell.BEAT].tolist()
+        return beats
 
     def total(self, cell: int) -> int:
         """A cell, over all workers."""
@@ -140,6 +149,10 @@ class Counters:
         self.shared = shared
         self.counts = block.cast("Q")
         self.seconds = block.cast("d")
+
+    def beat(self) -> None:
+        """Say that this worker's event loop turns."""
+        self.seconds[Cell.BEAT] = time.monotonic()
 
     def answered(self, cell: int, status: int, seconds: float) -> None:
         """Count an answer on the route whose rows begin at a cell. O(log(buckets))."""

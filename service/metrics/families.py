@@ -118,6 +118,11 @@ def _processes(out: Exposition, metrics: SharedMetrics) -> None:
         metrics.total(Cell.ROLL_UPS),
         metrics.total_seconds(Cell.ROLL_UP_SECONDS),
     )
+    out.counter(
+        "tenfold_roll_up_failures_total",
+        "Times that rolling up, or giving memory back, failed, to be tried again.",
+        metrics.total(Cell.ROLL_UP_FAILURES),
+    )
     out.gauge("tenfold_workers", "Processes that serve.", metrics.workers)
     restarts = [({"worker": str(worker)}, max(0, starts - 1)) for worker, starts in _places(metrics, Cell.STARTS)]
     out.counter("tenfold_worker_restarts_total", "Times that a worker had died and was replaced.", restarts)

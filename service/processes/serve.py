@@ -84,6 +84,7 @@ def preallocate(memory: SharedMemory, reserve: int) -> None:
     total = memory.layout.total_bytes
     slots = total - memory.layout.directory_bytes
     log.info("touching memory: %.2f GB", slots / 1e9)
+    memory.touch(0, memory.layout.directory_bytes)
     hidden = not sys.stderr.isatty()  # it is for people, and no line of a log
     with click.progressbar(length=slots, label="touching memory", file=sys.stderr, hidden=hidden) as bar:
         for slot in range(memory.layout.max_symbols):

@@ -1,4 +1,4 @@
-"""Processes that die at a chosen point: at any line of the library, or at the first write to a chosen page."""
+"""Processes that die or stand still at a chosen point: at any line of the library, or at the first write to a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -18,8 +19,8 @@ LIBRARY: Final = str(Path(aggregation.__file__).parent)
 PROT_READ: Final = 1
 
 
-def in_child(action: Callable[[], object]) -> int:
-    """Run an action in a forked process; returns its exit code, or minus the signal that ended it."""
+def begin_in_child(action: Callable[[], object]) -> int:
+    """Have a forked process run an action; returns its process id."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -29,7 +30,12 @@ def in_child(action: Callable[[], object]) -> int:
             code = 0
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return pid
+
+
+def in_child(action: Callable[[], object]) -> int:
+    """Run an action in a forked process; returns its exit code, or minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(begin_in_child(action), 0)[1])
 
 
 def killed_at_line(number: int, action: Callable[[], object]) -> bool:
@@ -37,6 +43,29 @@ def killed_at_line(number: int, action: Callable[[], object]) -> bool:
 
     Returns whether there were that many lines.
     """
+    code = in_child(lambda: _signalled_at_line(signal.SIGKILL, number, action))
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+@contextmanager
+def stopped_at_line(number: int, action: Callable[[], object]) -> Iterator[bool]:
+    """Inside, a process stands still before the ``number``-th line of the action; whether there were that many lines.
+
+    It is killed afterwards.
+    """
+    pid = begin_in_child(lambda: _signalled_at_line(signal.SIGSTOP, number, action))
+    stopped = os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+    try:
+        yield stopped
+    finally:
+        if stopped:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _signalled_at_line(signal_number: signal.Signals, number: int, action: Callable[[], object]) -> None:
+    """Run an action, and send this process a signal before the ``number``-th line that it executes in the library."""
     lines = 0
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
@@ -46,16 +75,11 @@ def killed_at_line(number: int, action: Callable[[], object]) -> bool:
         if event == "line":
             lines += 1
             if lines == number:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal_number)
         return trace
 
-    def traced() -> None:
-        sys.settrace(trace)
-        action()
-
-    code = in_child(traced)
-    assert code in (0, -signal.SIGKILL)
-    return code != 0
+    sys.settrace(trace)
+    action()
 
 
 def killed_writing(address: int, size: int, action: Callable[[], object]) -> bool:

@@ -342,7 +342,8 @@ def failing_callback(*_: object) -> NoReturn:
 def test_our_own_defects_are_500_and_bounded_in_the_log(monkeypatch: pytest.MonkeyPatch, log_format: str) -> None:
     """A handler and a callback that fail at every request: a line and a traceback each, now and then another line."""
     monkeypatch.setattr("service.api.resources.write_statistics", failing_handler)
-    monkeypatch.setattr("service.api.compactor.Compactor._roll_up_next", failing_callback)
+    monkeypatch.setattr("service.api.compactor.Compactor.catch_up", lambda _: None)
+    monkeypatch.setattr("service.api.compactor.Compactor._turn", failing_callback)
     with forked(Settings(workers=1, max_k=3, log_format=log_format)) as service:
         growth = Growth(service)
         begin = time.monotonic()

@@ -43,7 +43,7 @@ def seen(door: Door, received: bytes) -> tuple[int, int] | None:
     """Where the door finds a body in what was received, and how long it is."""
     RECEIVED[: len(received)] = received
     found = door.look(len(received))
-    assert found is None or found[0] is TICKET
+    assert found is None or found[0][:3] == TICKET[:3]
     return found and found[1:]
 
 
