@@ -83,7 +83,7 @@ class Connection(asyncio.BufferedProtocol):
         self._since = time.monotonic()  # when the request began, or the connection became idle
         self._read_at = self._since  # when some of the body that is arriving at the door was last received
         self._stuck_since: float | None = None  # when the client ceased to take its answers
-        self._arrived = 0  # bytes: of the request that the framework has, or of the body that is arriving at the door
+        self._arrived = 0  # bytes of the request that the framework has been given
         self._arriving: Arriving | None = None  # at the door
 
     def become(self, state: State) -> None:
@@ -134,17 +134,14 @@ class Connection(asyncio.BufferedProtocol):
             self.counters.counts[Cell.CONNECTIONS] = len(served)
 
     def get_buffer(self, _size_hint: int) -> memoryview:
-        """Where what is received next is put: into the body that is arriving at the door, if there is one."""
-        return VIEW if self._arriving is None else memoryview(self._arriving.body)[self._arrived :]
+        """Where what is received next is put, whoever it is for."""
+        return VIEW
 
     def buffer_updated(self, size: int) -> None:
         """Take in some bytes: answer what the door remembers, hand all else to the framework."""
         now = time.monotonic()
         if self._arriving is not None:
-            self._arrived += size
-            self._read_at = now
-            if self._arrived == len(self._arriving.body):
-                self._complete(self._arriving, now)
+            self._take(self._arriving, VIEW[:size], now)
             return
         if self.state is IDLE and self._stuck_since is None:
             found = self._door.look(size)
@@ -190,30 +187,40 @@ class Connection(asyncio.BufferedProtocol):
             self._framework.close()
 
     def _await_body(self, ticket: Ticket, length: int, begun: memoryview, now: float) -> None:
-        """Have the rest of a body received where it is to be read from."""
+        """Keep what has come of a body."""
         self.become(State.BODY)
-        self._since = self._read_at = now
+        self._since = now
         self._sweeper.budget.forget(self)  # what came before; this request is as young as any
-        body = bytearray(length)
-        body[: len(begun)] = begun
-        self._arriving, self._arrived = Arriving(ticket, body), len(begun)
-        if length > FREE_BYTES:
-            self._sweeper.budget.note(self)
+        self._arriving = Arriving(ticket, length, bytearray())
+        self._take(self._arriving, begun, now)
+
+    def _take(self, arriving: Arriving, received: memoryview, now: float) -> None:
+        """Take in more of a body, and answer it if it is whole; what came along behind it is the framework's."""
+        missing = arriving.length - len(arriving.body)
+        arriving.body.extend(received[:missing])
+        self._read_at = now
+        if len(received) < missing:
+            if len(arriving.body) > FREE_BYTES:
+                self._sweeper.budget.note(self)
+            return
+        self._complete(arriving, now)
+        if len(received) > missing:
+            self.pipelined = True
+            self._hand_over(bytes(received[missing:]), now)
 
     def _complete(self, arriving: Arriving, now: float) -> None:
         """Answer a request whose body is whole now."""
-        ticket, body = self._let_go(arriving)
+        self._let_go(arriving)
         self.become(State.ANSWERING)
-        self._answer(ticket, body, now)
+        self._answer(arriving.ticket, arriving.body, now)
         if self._stuck_since is None:
             self._settle(now)
 
-    def _let_go(self, arriving: Arriving) -> Arriving:
+    def _let_go(self, arriving: Arriving) -> None:
         """Nothing is arriving at the door any more."""
-        self._arriving, self._arrived = None, 0
+        self._arriving = None
         if len(arriving.body) > FREE_BYTES:
             self._sweeper.budget.forget(self)
-        return arriving
 
     # What the framework's side is told, and tells.
 
@@ -305,4 +312,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._arriving is None:
             self._framework.refuse(reason)
         else:
-            self._send(problem_of(reason), self._let_go(self._arriving).ticket, self._read_at, keep_alive=False)
+            ticket = self._arriving.ticket
+            self._let_go(self._arriving)
+            self._send(problem_of(reason), ticket, self._read_at, keep_alive=False)

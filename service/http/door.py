@@ -12,8 +12,8 @@ with a body, and what closes the connection. A refusal of the framework is not r
 said, which is asked anew each time.
 
 **What is taken.** One whole request at a time. Where another follows in the same bytes, or a head comes in pieces, the
-framework takes it all: pipelined requests have their turns there. A body that has not come whole is received by the
-kernel straight into the buffer that it is parsed from.
+framework takes it all: pipelined requests have their turns there. A body that has not come whole is put together here,
+and takes no more memory than has come of it, whatever its head announced.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_HEAD_BYTES: Final = 2048
 """So the door remembers at most 2 MiB. Ten symbols have 80 windows, and clients of a kind have one head in common."""
 
 MOST_BODY_BYTES: Final = 256 * 1024
-"""Enough for a largest batch at full precision. The buffer for a body is taken whole when its head comes."""
+"""Enough for a largest batch at full precision."""
 
 RECEIVED: Final = bytearray(MOST_BODY_BYTES)
 """What the event loop has just received, from whichever connection: it is looked at before the loop goes on."""
@@ -75,10 +75,12 @@ class Arriving(NamedTuple):
 
     Args:
         ticket: what its head asks for.
-        body: as long as it will be; what has not arrived is zero.
+        length: bytes that its body will have.
+        body: what has come of it.
     """
 
     ticket: Ticket
+    length: int
     body: bytearray
 
 
@@ -138,8 +140,11 @@ class Door:
         if RECEIVED[0] != _POST:
             ticket = self._tickets.get(bytes(VIEW[:size])) if size <= MOST_HEAD_BYTES else None
             return None if ticket is None else (ticket, size, 0)
-        end = RECEIVED.find(HEAD_END, 0, min(size, MOST_HEAD_BYTES)) + len(HEAD_END)
-        at = RECEIVED.find(_LENGTH, 0, end) + len(_LENGTH)
+        last = RECEIVED.find(HEAD_END, 0, min(size, MOST_HEAD_BYTES))
+        name = RECEIVED.find(_LENGTH, 0, last)
+        if name < 0:  # nor where the head has no end
+            return None
+        at, end = name + len(_LENGTH), last + len(HEAD_END)
         stop = RECEIVED.find(b"\r", at, end)
         ticket = self._tickets.get(b"".join((VIEW[:at], _HOLE, VIEW[stop:end])))
         if ticket is None:

@@ -142,23 +142,32 @@ def test_a_client_that_leaves_in_the_middle_of_a_remembered_body(shared_service:
     known(shared_service, post(BODY))
 
 
-@pytest.mark.parametrize("missing", [1, len(LARGE)], ids=["all but its end", "nothing but its head"])
-def test_a_full_budget_503_in_the_middle_of_remembered_bodies(shared_service: Forked, missing: int) -> None:
-    """Remembered heads that announce much count for all of it, and make the oldest give way, with Retry-After."""
+def test_a_full_budget_503_in_the_middle_of_remembered_bodies(shared_service: Forked) -> None:
+    """What has come of bodies counts for as much as it is, and makes the oldest give way, with Retry-After."""
     known(shared_service, post(LARGE))
     with ExitStack() as stack:
-        refused = stalled(stack, shared_service, missing)
+        refused = stalled(stack, shared_service, 1)
         served = [refused.pop() for _ in range(5)]  # a budget of 1 MiB has room for these
         for wire in refused:
             answer = wire.last_answer()
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         for wire in served:
-            assert wire.ask(LARGE[-missing:]).status == 200
+            assert wire.ask(LARGE[-1:]).status == 200
 
 
-def stalled(stack: ExitStack, service: Forked, missing: int) -> list[Wire]:
-    """A dozen clients, one after the other, whose large batches want for their ends."""
-    wires = [stack.enter_context(Wire(service.port)) for _ in range(12)]
+def test_heads_that_announce_large_bodies_do_not_crowd_out_who_sends_one(shared_service: Forked) -> None:
+    """A hundred remembered heads whose bodies never come take no room: the oldest of them is served when it sends."""
+    known(shared_service, post(LARGE))
+    with ExitStack() as stack:
+        wires = stalled(stack, shared_service, len(LARGE), 100)
+        assert wires[0].ask(LARGE).status == 200
+        known(shared_service, post(LARGE))
+        assert wires[-1].ask(LARGE).status == 200
+
+
+def stalled(stack: ExitStack, service: Forked, missing: int, clients: int = 12) -> list[Wire]:
+    """Clients, one after the other, whose large batches want for their ends."""
+    wires = [stack.enter_context(Wire(service.port)) for _ in range(clients)]
     for wire in wires:
         wire.send(post(LARGE)[:-missing])
         until(lambda port=wire.port: service.has_read(port), 5)  # type: ignore[misc]

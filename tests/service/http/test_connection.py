@@ -1,0 +1,87 @@
+"""A connection by itself, with the event loop and the framework played by the test."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from service.api.resources import Question
+from service.http.connection import Connection
+from service.http.door import MOST_BODY_BYTES, Door, Ticket
+from service.http.limits import Sweeper
+from service.metrics.counters import SharedMetrics
+from service.settings import Limits
+
+HEAD = b"POST /add_batch HTTP/1.1\r\nHost: test\r\nContent-Length: %d"
+READS_IN_A_ROW = 32
+"""As often libuv reads from one connection before it turns to the next, as long as each read fills its buffer."""
+
+
+class Framework:
+    """Sanic's side, which keeps what it is given and does nothing with it."""
+
+    rests = True
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.recv_buffer = bytearray()
+
+    def connection_made(self, transport: object) -> None:
+        pass
+
+    def take(self, data: bytes, _now: float) -> None:
+        self.recv_buffer += data
+
+    def held(self) -> int:
+        return len(self.recv_buffer)
+
+
+class Served:
+    """A connection of a worker that remembers one head, and what it has answered."""
+
+    def __init__(self) -> None:
+        door = Door(MOST_BODY_BYTES)
+        door.remember(HEAD % 1, "POST", ["host", "content-length"], Ticket(lambda *_: b"{}", Question(), 16))
+        limits = Limits(connections=10, request_seconds=10.0, idle_seconds=10.0, request_bytes=1 << 30)
+        ctx = SimpleNamespace(sweeper=Sweeper(limits), counters=SharedMetrics(1).of_worker(0), door=door)
+        self.answers = 0
+        self.framework = Framework()
+        options: dict[str, Any] = {"framework": lambda *_, **__: self.framework, "app": SimpleNamespace(ctx=ctx)}
+        self.connection = Connection(connections=set(), **options)
+        self.connection.connection_made(self)  # type: ignore[arg-type]
+
+    def write(self, _data: bytes) -> None:
+        self.answers += 1
+
+    def turn(self, waiting: bytearray) -> None:
+        """One turn of the event loop for what the kernel has of it: reads go on as long as they fill their buffer."""
+        for _ in range(READS_IN_A_ROW):
+            buffer = self.connection.get_buffer(-1)
+            size = min(len(buffer), len(waiting))
+            if not size:
+                return
+            buffer[:size] = waiting[:size]
+            del waiting[:size]
+            self.connection.buffer_updated(size)
+            if size < len(buffer):
+                return
+
+
+def test_one_large_batch_is_answered_in_a_turn_of_the_loop_where_pipelining() -> None:
+    """Large bodies back to back leave the event loop after one of them: those that follow wait for their turns."""
+    served = Served()
+    served.turn(bytearray(HEAD % MOST_BODY_BYTES + b"\r\n\r\n" + bytes(MOST_BODY_BYTES)) * 10)
+    assert served.answers == 1
+    assert served.framework.recv_buffer.startswith(HEAD % MOST_BODY_BYTES)
+    assert served.connection.pipelined
+
+
+def test_a_body_is_held_and_counted_as_it_comes_not_as_it_is_announced() -> None:
+    """A head that announces much costs nothing; what has come of the body is in the budget, and no more than that."""
+    served = Served()
+    head = HEAD % MOST_BODY_BYTES + b"\r\n\r\n"
+    held = []
+    for size in (0, 10_000, 90_000):
+        served.turn(bytearray(head + bytes(size)))
+        head = b""
+        held.append((served.connection.held(), served.connection._sweeper.budget.total))
+    assert held == [(0, 0), (10_000, 0), (100_000, 100_000)]
