@@ -60,6 +60,9 @@ class Client(Protocol):
     def give_way(self) -> None:
         """Refuse the request and let go of what has arrived."""
 
+    def abort(self) -> None:
+        """Close at once."""
+
 
 class Budget:
     """Bytes for the unfinished requests of one worker. One request may always hold what it needs.
@@ -139,19 +142,31 @@ class Sweeper:
         self._report_at = 0.0
 
     def start(self) -> None:
-        """Sweep now and every half second from now on; call it from the event loop."""
-        now = time.monotonic()
+        """Sweep now and every half second from now on, whatever goes wrong; call it from the event loop."""
+        pause = SWEEP_SECONDS
+        try:
+            pause = self._sweep(time.monotonic())
+        except Exception:
+            log.exception("a sweep failed")
+        finally:
+            asyncio.get_running_loop().call_later(pause, self.start)
+
+    def _sweep(self, now: float) -> float:
+        """Look at all connections, as far as may be in a row; in how many seconds to go on."""
         cut = 0
         for connection in list(self.connections):
-            cut += connection.sweep(now)
+            try:
+                cut += connection.sweep(now)
+            except Exception:  # the others are looked at all the same
+                log.exception("a connection failed")
+                connection.abort()
             if cut >= MOST_CUT:
-                asyncio.get_running_loop().call_later(BREATH_SECONDS, self.start)
-                return
+                return BREATH_SECONDS
         self._give_back()
         report_left_out()
         if now >= self._report_at and self.report():
             self._report_at = now + QUIET_SECONDS
-        asyncio.get_running_loop().call_later(SWEEP_SECONDS, self.start)
+        return SWEEP_SECONDS
 
     def _give_back(self) -> None:
         """Once a flood of large requests is over, return its memory to the system, which the allocator would keep."""

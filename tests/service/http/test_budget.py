@@ -20,6 +20,9 @@ class Request:
         self.bytes_held = 0
         self.gave_way = True
 
+    def abort(self) -> None:
+        self.give_way()
+
 
 def fill(budget: Budget, *sizes: int) -> list[Request]:
     requests = [Request(size) for size in sizes]
