@@ -11,7 +11,7 @@ from service.api.access import Guard, Scope
 from service.api.compactor import Compactor
 from service.api.resources import Resources
 from service.http.door import Door
-from service.http.exchange import WholeRequest, number_routes
+from service.http.exchange import OneSlash, WholeRequest, number_routes
 from service.http.handlers import ProblemHandler, guarded, handler_of, metrics_handler
 from service.http.limits import Sweeper, Turns
 from service.logs import report_left_out
@@ -40,7 +40,13 @@ def create_app(
     It counts for itself if it is not told with whom.
     """
     counters = counters or SharedMetrics(1).of_worker(0)
-    app: AnySanic = Sanic(name, error_handler=ProblemHandler(), request_class=WholeRequest, configure_logging=False)
+    app: AnySanic = Sanic(
+        name,
+        router=OneSlash(),
+        error_handler=ProblemHandler(),
+        request_class=WholeRequest,
+        configure_logging=False,
+    )
     app.config.ACCESS_LOG = False
     app.config.REQUEST_MAX_SIZE = settings.max_body
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = settings.stop_seconds

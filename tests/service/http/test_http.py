@@ -96,6 +96,8 @@ BAD: dict[str, tuple[bytes, int]] = {
     "HTTP/2.0": (HEALTH.replace(b"HTTP/1.1", b"HTTP/2.0"), 400),
     "garbage": (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
     "no slash": (request("GET", "health"), 400),
+    "two slashes at the end": (last(request("GET", "/health//")), 404),
+    "a thousand slashes": (last(request("GET", "/health" + "/" * 1000)), 404),
     "CONNECT": (request("CONNECT", "x:1"), 400),
     "URL not ASCII": (request("GET", "/stats?symbol=日&k=1"), 400),
     "URL of 9,000 bytes": (request("GET", "/stats?symbol=A&k=" + "1" * 9000), 413),
