@@ -175,7 +175,7 @@ def together(*jobs: Callable[[], T]) -> list[T]:
 
 
 @contextmanager
-def meanwhile(url: str, *jobs: Callable[[Client], object]) -> Iterator[None]:
+def meanwhile(url: str, *jobs: Callable[[Client], object], token: str | None = None) -> Iterator[None]:
     """Do each job over and over, in a thread and with a client of its own, until all that is inside is done.
 
     What goes wrong in a job is raised in the end: it says more than what it led to.
@@ -183,7 +183,7 @@ def meanwhile(url: str, *jobs: Callable[[Client], object]) -> Iterator[None]:
     over = threading.Event()
 
     def keep_on(job: Callable[[Client], object]) -> None:
-        with Client(url) as client:
+        with Client(url, token) as client:
             while not over.is_set():
                 job(client)
 

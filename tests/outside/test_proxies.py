@@ -1,0 +1,168 @@
+"""nginx and HAProxy in front, both keeping their connections to the service: what their clients see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.load import Client, count_of, numbers, together
+from tests.support.process import Process, running
+from tests.support.programs import free_port, serving
+from tests.support.sockets import Wire, post
+
+NGINX: Final = """
+daemon off;
+master_process off;
+pid pid;
+error_log stderr;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_max_body_size 0;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    upstream tenfold {{ server 127.0.0.1:{service}; keepalive 16; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://tenfold;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_request_buffering {buffering};
+        }}
+    }}
+}}
+"""
+
+HAPROXY: Final = """
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+    option http-keep-alive
+    http-reuse always
+frontend clients
+    bind 127.0.0.1:{port}
+    default_backend tenfold
+backend tenfold
+    server one 127.0.0.1:{service}
+"""
+
+PROXIES: Final = {
+    "nginx": ("nginx", NGINX.replace("{buffering}", "on"), ("-p", "{folder}", "-c", "{configuration}")),
+    "nginx that passes on as it comes": (
+        "nginx",
+        NGINX.replace("{buffering}", "off"),
+        ("-p", "{folder}", "-c", "{configuration}"),
+    ),
+    "HAProxy": ("haproxy", HAPROXY, ("-f", "{configuration}")),
+}
+
+MAX_BODY: Final = 1 << 20
+GOOD: Final = b'{"symbol": "A", "values": [1]}'
+
+BODIES: Final = {
+    "1 byte": (b"{", 400),
+    "30 bytes": (GOOD, 200),
+    "8 KiB": (GOOD.ljust(8 << 10), 200),
+    "100 KB": (GOOD.ljust(100_000), 200),
+    "as much as may be": (GOOD.ljust(MAX_BODY), 200),
+}
+"""Bodies, and what each gets."""
+
+
+class Proxied:
+    """A service, and the address of a proxy before it."""
+
+    def __init__(self, service: Process, port: int) -> None:
+        self.service = service
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Process]:
+    with running(workers=2, max_k=4) as process:
+        yield process
+        process.stop_cleanly()
+
+
+@pytest.fixture(params=PROXIES)
+def proxied(request: pytest.FixtureRequest, service: Process, tmp_path: Path) -> Iterator[Proxied]:
+    program, text, arguments = PROXIES[request.param]
+    port, configuration = free_port(), tmp_path / "configuration"
+    configuration.write_text(text.format(port=port, service=service.port))
+    told = [argument.format(folder=tmp_path, configuration=configuration) for argument in arguments]
+    with serving(port, tmp_path, program, *told):
+        yield Proxied(service, port)
+
+
+def converse(symbol: str, number: int, client: Client) -> None:
+    """Add and ask in turn: each answer is the one to its request."""
+    base = number * 1_000_000
+    for turn in range(60):
+        receipt = client.add(symbol, numbers(base, turn, turn + 1))
+        assert receipt.told == (200, {"symbol": symbol, "added": 1, "count": turn + 1})
+        assert count_of(client.stats(symbol, 1 + turn % 4), 1 + turn % 4, base) == turn + 1
+
+
+def converse_anew(url: str, number: int) -> None:
+    with Client(url) as client:
+        converse(f"S{number}", number, client)
+        assert client.delete(f"S{number}").status == 204
+
+
+def test_each_answer_through_a_proxy_is_the_one_to_its_request(proxied: Proxied) -> None:
+    """Eight clients share the proxy's connections: no 502, no answer lost, none at the wrong request."""
+    together(*(partial(converse_anew, proxied.url, number) for number in range(8)))
+
+
+def answered(port: int, body: bytes, times: int) -> Counter[int]:
+    """The statuses of a body that is sent over and over, on a connection that is kept where it may be; 0 is none."""
+    statuses = Counter[int]()
+    for _ in range(times):
+        with Wire(port) as wire:
+            with suppress(ConnectionError):  # refused before its end: the answer must be there all the same
+                wire.send(post(body))
+            try:
+                statuses[wire.answer().status] += 1
+            except ConnectionError:
+                statuses[0] += 1
+    return statuses
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_of_any_size_is_answered_through_a_proxy(proxied: Proxied, name: str) -> None:
+    """From one byte to 1 MiB: each client has its answer, no 502, and no reset before it; others go on meanwhile."""
+    body, status = BODIES[name]
+    statuses = together(*(partial(answered, proxied.port, body, 5) for _ in range(4)))
+    assert sum(statuses, Counter[int]()) == {status: 20}
+    converse_anew(proxied.url, 9)
+
+
+def abort(port: int, times: int) -> None:
+    """Go away in the middle of a body, or without waiting for the answer."""
+    request = post(b'{"symbol": "GONE", "values": [1, 2]}'.ljust(200_000))
+    for turn in range(times):
+        with Wire(port) as wire:
+            wire.send(request[: (1000, 100_000, len(request))[turn % 3]])
+
+
+def test_clients_that_abort_behind_a_proxy_spoil_no_answer(proxied: Proxied) -> None:
+    """Beside clients that leave, in the middle of a body or of waiting, all others have their own answers."""
+    aborting = [partial(abort, proxied.port, 60) for _ in range(2)]
+    together(*(partial(converse_anew, proxied.url, number) for number in range(4)), *aborting)
+    with Client(proxied.url) as client:
+        counts = {one["symbol"]: one["count"] for one in client.request("GET", "/symbols/").document["symbols"]}
+        assert counts.get("GONE", 0) in range(0, 2 * 2 * 20 + 1, 2)
+        assert client.delete("GONE").status in {204, 404}
