@@ -102,6 +102,20 @@ def write(raw: Cells, count: int, prices: Cells, limit: float) -> int:
     return -1
 
 
+@compiled(int64(_WORDS, _PRICES, _GIVEN_PRICES, float64))
+def append(covered: Words, raw: Cells, prices: Cells, limit: float) -> int:
+    """Write ``prices`` behind the count, and publish the new one; O(len(prices)).
+
+    Returns the new count, or −1 − the index of a price that is refused; then nothing was written.
+    """
+    refused = write(raw, covered[0], prices, limit)
+    if refused >= 0:
+        return -1 - refused
+    count: int = covered[0] + prices.shape[0]
+    store_release(covered, 0, count)
+    return count
+
+
 @compiled(inline="always")
 def _summarise_prices(raw: Cells, begin: int, radix: int, summaries: Cells, row: int) -> None:
     """Lift the ``radix`` prices from raw[begin] on to one summary."""
@@ -388,7 +402,9 @@ def newest(covered: Words, raw: Cells, plan: Words) -> tuple[int, float]:
 
 @compiled(int64(_WORDS, _PRICES, _SUMMARIES, _PLAN, _SUMMARIES))
 def fold_all(covered: Words, raw: Cells, summaries: Cells, plan: Words, table: Cells) -> int:
-    """Fold every window k of one count into row k − 1 of ``table``, as ``fold`` gives it; returns the count.
+    """Fold every window k of one count into row k − 1 of ``table``, as ``fold`` gives it without its size.
+
+    Returns the count.
 
     O(levels²), plus the tail for every window that is longer. What windows share is read again for each of them: it
     comes from the cache, and each window keeps a centre of its own, so every digit is that of ``fold``.
@@ -407,7 +423,6 @@ def fold_all(covered: Words, raw: Cells, summaries: Cells, plan: Words, table: C
             if not _is_intact(covered, plan, count - size):
                 break
             k -= 1
-            table[k, 0], table[k, 1], table[k, 2] = size, low, high
-            table[k, 3], table[k, 4], table[k, 5] = last, avg, var
+            table[k, 0], table[k, 1], table[k, 2], table[k, 3], table[k, 4] = low, high, last, avg, var
         if k == 0:
             return count

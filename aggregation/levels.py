@@ -31,6 +31,7 @@ then                  the summary rings, level 1 first: rows of ``min, max, mean
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -81,6 +82,11 @@ class Geometry:
     def retention(self) -> int:
         """How many of the newest prices stay answerable."""
         return self.block_size(self.max_k)
+
+    @cached_property
+    def windows(self) -> Sequence[int]:
+        """Prices in the windows k = 1 … max_k, where there are as many."""
+        return [self.block_size(k) for k in range(1, self.max_k + 1)]
 
     @property
     def levels(self) -> int:

@@ -18,6 +18,7 @@ One writer at a time is the caller's business; any number of readers may be at w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -50,17 +51,18 @@ class Windows(NamedTuple):
 
     Args:
         appended: prices by then.
-        rows: window k's size, min, max, last, avg, var in ``rows[k - 1]``, all as floats, since many are written in
-            each second and few looked at.
+        sizes: prices in window k in ``sizes[k - 1]``.
+        rows: its min, max, last, avg, var in ``rows[k - 1]``: many are written in each second and few looked at.
     """
 
     appended: int
+    sizes: Sequence[int]
     rows: list[list[float]]
 
     @property
     def statistics(self) -> list[Statistics]:
         """The same as records."""
-        return [Statistics(int(size), *rest) for size, *rest in self.rows]
+        return [Statistics(size, *row) for size, row in zip(self.sizes, self.rows, strict=True)]
 
 
 class PriceError(ValueError):
@@ -160,18 +162,16 @@ class Series:
             ValueError: no price, too many, or not one-dimensional; nothing was appended.
         """
         batch = np.ascontiguousarray(prices, dtype=np.float64)
-        size: int = batch.shape[0]
-        if batch.ndim != 1 or not 1 <= size <= self.geometry.max_batch:
+        if batch.ndim != 1 or not 1 <= batch.shape[0] <= self.geometry.max_batch:
             raise ValueError(f"a batch is a row of 1 to {self.geometry.max_batch} prices, not of shape {batch.shape}")
         if self.tail > self.geometry.max_tail:
             self.roll_up()
-        count = self._published[0]
-        refused = kernels.write(self._raw, count, batch, MAX_PRICE)
-        if refused >= 0:
+        count = kernels.append(self.covered, self._raw, batch, MAX_PRICE)
+        if count < 0:
+            refused = -1 - count
             raise PriceError(refused, float(batch[refused]))
-        self._published[0] = count + size
         self._published[self.geometry.levels + 1] += 1
-        return count + size
+        return count
 
     def roll_up(self, through: int | None = None) -> None:
         """Summarise the blocks that are complete by now, on levels 1 … ``through`` (default: all of them).
@@ -213,11 +213,14 @@ class Series:
 
         O(levels²), plus O(tail) for each window that is longer. Every number is the one that ``statistics`` gives.
         """
-        table = np.empty((self.geometry.max_k, len(Statistics._fields)))
+        table = np.empty((self.geometry.max_k, len(Statistics._fields) - 1))
         count = kernels.fold_all(self.covered, self._raw, self._summaries, self._plan, table)
         if count == 0:
             return None
-        return Windows(count, table.tolist())
+        sizes = self.geometry.windows
+        if count < self.geometry.retention:
+            sizes = [min(size, count) for size in sizes]
+        return Windows(count, sizes, table.tolist())
 
     def check(self) -> None:
         """Assert every invariant of the structure; O(retention). For tests and for a suspicious operator.

@@ -157,10 +157,10 @@ def write_windows(symbol: str, windows: aggregation.Windows) -> bytes:
     statistics: AllStatistics = {
         "symbol": symbol,
         "count": windows.appended,
-        "last": windows.rows[0][3],
+        "last": windows.rows[0][2],
         "windows": {
-            k: {"count": int(size), "min": low, "max": high, "avg": avg, "var": var}
-            for k, (size, low, high, _, avg, var) in zip(_KS, windows.rows, strict=False)
+            k: {"count": size, "min": low, "max": high, "avg": avg, "var": var}
+            for k, size, (low, high, _, avg, var) in zip(_KS, windows.sizes, windows.rows, strict=False)
         },
     }
     return orjson.dumps(statistics)

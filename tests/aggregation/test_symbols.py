@@ -15,6 +15,7 @@ from aggregation import (
     Symbols,
     TooManySymbolsError,
     UnknownSymbolError,
+    Windows,
 )
 from tests.aggregation.oracle import History, assert_all_windows
 
@@ -150,7 +151,7 @@ def test_two_sets_over_one_memory() -> None:
         mine.append("A", [price])
         assert yours.append("A", [price]) == 2
         assert mine.statistics("A", 1)[:4] == (2, price, price, price)
-        assert mine.windows("A") == (2, [[2, price, price, price, price, 0.0]] * 2)
+        assert mine.windows("A") == Windows(2, [2, 2], [[price, price, price, price, 0.0]] * 2)
         yours.delete("A")
         with pytest.raises(UnknownSymbolError):
             mine.statistics("A", 1)

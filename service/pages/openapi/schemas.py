@@ -42,7 +42,7 @@ def examples(settings: Settings) -> dict[type, Json]:
     """The documents of the story."""
     window = aggregation.Statistics(size=4, min=1.0, max=1.5, last=1.25, avg=1.25, var=0.03125)
     holding = aggregation.Holding("EURUSD", window.size, window.last, held_bytes=8192, batches=1, lag=0)
-    windows = aggregation.Windows(window.size, [list(window)] * settings.max_k)
+    windows = aggregation.Windows(window.size, [window.size] * settings.max_k, [list(window[1:])] * settings.max_k)
     all_statistics = orjson.loads(documents.write_windows("EURUSD", windows))
     overview = orjson.loads(documents.write_overview([holding], settings.layout))
     return {
