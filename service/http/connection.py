@@ -16,7 +16,7 @@ from typing import Any, Final
 from sanic.exceptions import RequestTimeout, SanicException, ServiceUnavailable
 
 from service.api.batch import Body
-from service.api.problems import Problem
+from service.api.problems import SATURATED, Problem
 from service.api.resources import Busy, ask
 from service.metrics.counters import Cell, Counters
 
@@ -31,6 +31,12 @@ IDLE: Final = State.IDLE
 REFUSING: Final = State.REFUSING
 """Looked up once, not for every request."""
 
+LINGER_SECONDS: Final = 1.0
+LINGER_BYTES: Final = 64 * 1024 * 1024
+"""After the last answer, so much is read on and forgotten at most, and for so long nothing need come for the connection
+to be closed; the deadline for an answer holds as well. Whoever sends a body of many times the limit still learns why it
+is refused."""
+
 FREE_BYTES: Final = 16 * 1024
 """What of a request may arrive before it is counted: all but large batches, and a thousand of these are 16 MiB."""
 
@@ -39,8 +45,9 @@ class Connection(asyncio.BufferedProtocol):
     """A connection as the event loop and the sweep see it. Sweeper, counters and door are in ``app.ctx``.
 
     Args:
-        framework: makes the framework's side.
         connections: Sanic's, which goes through them at a stop.
+        framework: makes the framework's side.
+        wire: the transport beneath, if this one encrypts.
         counters: where it is counted, if not where all others are.
         sweeper: whose limits hold, if not everybody's.
         options: what Sanic gives to its protocols.
@@ -52,12 +59,14 @@ class Connection(asyncio.BufferedProtocol):
         "_arriving",
         "_connections",
         "_door",
+        "_forgotten",
         "_framework",
         "_read_at",
         "_since",
         "_stuck_since",
         "_sweeper",
         "_transport",
+        "_wire",
         "counters",
         "pipelined",
         "state",
@@ -68,6 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         *,
         connections: set[Connection],
         framework: Callable[..., Framework] = Framework,
+        wire: asyncio.Transport | None = None,
         counters: Counters | None = None,
         sweeper: Sweeper | None = None,
         **options: Any,  # noqa: ANN401 - handed on
@@ -78,29 +88,35 @@ class Connection(asyncio.BufferedProtocol):
         self._door: Door = self._app.ctx.door
         self._connections = connections
         self._framework = framework(self, **options)
+        self._wire = wire
         self.state = State.IDLE
         self.pipelined = False  # whether the request that has begun came along with the one before
         self._since = time.monotonic()  # when the request began, or the connection became idle
-        self._read_at = self._since  # when some of the body that is arriving at the door was last received
+        self._read_at = self._since  # when some of the body that is arriving, or is forgotten, was last received
         self._stuck_since: float | None = None  # when the client ceased to take its answers
         self._arrived = 0  # bytes of the request that the framework has been given
         self._arriving: Arriving | None = None  # at the door
+        self._forgotten = 0  # bytes that came after all was said
 
     def become(self, state: State) -> None:
-        """Go on to a state that may follow. A refusal from outside is followed by the end alone, as is the end.
+        """Go on to a state that may follow.
 
         Raises:
             RuntimeError: it may not follow; a defect.
         """
-        if state in FOLLOWED_BY[self.state]:
-            self.state = state
-        elif self.state < REFUSING:
+        if state not in FOLLOWED_BY[self.state]:
             raise RuntimeError(f"a connection went from {self.state.name} to {state.name}")
+        self.state = state
 
     @property
     def stuck(self) -> bool:
         """Whether the client does not take its answers."""
         return self._stuck_since is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be said any more."""
+        return self.state >= State.LINGERING or self._transport.is_closing()
 
     # What the event loop calls.
 
@@ -108,30 +124,27 @@ class Connection(asyncio.BufferedProtocol):
         """Serve the connection, or refuse it where there are as many as may be."""
         counts = self.counters.counts
         served = self._sweeper.connections
+        self._transport = transport
+        self._connections.add(self)
         if len(served) >= self._sweeper.limits.connections:
             self._sweeper.sent_away["refused"] += 1
             counts[Cell.REFUSED] += 1
-            self.become(State.CLOSED)
-            self._framework.turn_away(transport)
+            transport.write(written(SATURATED, keep_alive=False))
+            self.close(whole=False)
             return
-        self._transport = transport
         served.add(self)
-        self._connections.add(self)
         self._framework.connection_made(transport)
         counts[Cell.ACCEPTED] += 1
         counts[Cell.CONNECTIONS] = len(served)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of a connection that was served."""
-        served = self._sweeper.connections
-        if self in served:
-            self.become(State.CLOSED)
-            self._arriving = None
-            self._sweeper.budget.forget(self)
-            served.discard(self)
-            self._connections.discard(self)
+        """Let go of everything."""
+        self.become(State.CLOSED)
+        self._leave()
+        self._sweeper.lingering.pop(self, None)
+        self._connections.discard(self)
+        if self._framework.transport is not None:  # else it was turned away
             self._framework.connection_lost(exc)
-            self.counters.counts[Cell.CONNECTIONS] = len(served)
 
     def get_buffer(self, _size_hint: int) -> memoryview:
         """Where what is received next is put, whoever it is for."""
@@ -184,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
         self.counters.answered(ticket.cell, status_of(said), time.monotonic() - since)
         self._transport.write(written(said, keep_alive=keep_alive))
         if not keep_alive:
-            self._framework.close()
+            self.close(whole=self._arriving is None)
 
     def _await_body(self, ticket: Ticket, length: int, begun: memoryview, now: float) -> None:
         """Keep what has come of a body."""
@@ -227,6 +240,7 @@ class Connection(asyncio.BufferedProtocol):
     def _hand_over(self, data: bytes, now: float) -> None:
         """Have the framework take in some bytes; note when a request begins, and what it holds if that is much."""
         if self.state >= REFUSING:
+            self._forget(len(data), now)
             return
         if self.state is State.IDLE:
             self._begin(now)
@@ -243,7 +257,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _settle(self, now: float) -> None:
         """An answer has been taken: the next request begins, if it is here already, or the connection is idle."""
-        if self.state not in {State.ANSWERING, State.LINGERING}:
+        if self.state not in {State.ANSWERING, State.DRAINING}:
             return
         if self._framework.recv_buffer:
             self._begin(now)
@@ -276,8 +290,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def sweep(self, now: float) -> bool:
         """Close the connection if it is past a deadline, or idle at a stop; whether it was."""
-        if self.state is State.REFUSING:  # for half a second, and the client has not closed
-            self.abort()
+        if self.state is State.LINGERING and self._hang_up(now):
             return True
         stuck, limits = self._stuck_since, self._sweeper.limits
         late = TABLE[self.state if stuck is None else State.ANSWERING].late
@@ -286,7 +299,7 @@ class Connection(asyncio.BufferedProtocol):
             return not self._app.config.KEEP_ALIVE and self.close_if_idle()
         self.counters.counts[late] += 1
         if late is Cell.IDLE_TIMEOUT:
-            self._framework.close()
+            self.close()
         else:
             self._sweeper.sent_away["late"] += 1
             self._refuse(RequestTimeout())
@@ -296,15 +309,15 @@ class Connection(asyncio.BufferedProtocol):
         """Close if no request is under way; whether that was so."""
         idle = self.state is State.IDLE
         if idle:
-            self._framework.close()
+            self.close()
         return idle
 
     def abort(self) -> None:
         """Close at once."""
-        self._framework.abort()
+        self._transport.abort()
 
     def _refuse(self, reason: SanicException) -> None:
-        """Answer with the reason if no answer was begun, and close; the next sweep does so if the client does not."""
+        """Answer with the reason if no answer was begun, and close."""
         if self._stuck_since is not None or State.REFUSING not in TABLE[self.state].followed_by:
             self.abort()
             return
@@ -312,6 +325,51 @@ class Connection(asyncio.BufferedProtocol):
         if self._arriving is None:
             self._framework.refuse(reason)
         else:
-            ticket = self._arriving.ticket
-            self._let_go(self._arriving)
-            self._send(problem_of(reason), ticket, self._read_at, keep_alive=False)
+            self._send(problem_of(reason), self._arriving.ticket, self._read_at, keep_alive=False)
+
+    # How it ends.
+
+    def close(self, *, whole: bool = True) -> None:
+        """Say nothing more, and close; only once what still comes has been read, if something may.
+
+        Args:
+            whole: all of the last request has come, and nothing after it.
+        """
+        if self.state >= State.LINGERING:
+            return
+        idle = self.state is State.IDLE and whole
+        self.become(State.LINGERING)
+        self._since = self._read_at = time.monotonic()
+        self._leave()
+        self._sweeper.linger(self)
+        if idle or (whole and self._wire is not None):  # TLS has its own goodbye, and forgets what comes after it
+            self._transport.close()
+            return
+        self._transport.resume_reading()
+        if self._wire is None and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def _leave(self) -> None:
+        """Be served no more, and hold nothing."""
+        self._arriving = None
+        self._sweeper.budget.forget(self)
+        self._sweeper.connections.discard(self)
+        self.counters.counts[Cell.CONNECTIONS] = len(self._sweeper.connections)
+
+    def _forget(self, size: int, now: float) -> None:
+        """Pass over what comes after all was said, up to an amount."""
+        self._read_at = now
+        self._forgotten += size
+        if self._forgotten > LINGER_BYTES:
+            self.abort()
+
+    def _hang_up(self, now: float) -> bool:
+        """Close a connection on which all was said and taken and nothing has come for a while; whether it was so."""
+        unsent = self._transport.get_write_buffer_size() or (self._wire and self._wire.get_write_buffer_size())
+        if unsent or self._read_at >= now - min(LINGER_SECONDS, self._sweeper.limits.request_seconds):
+            return False
+        if self._transport.is_closing():  # the goodbye of TLS is not answered
+            self.abort()
+        self._transport.close()
+        self._read_at = now
+        return True

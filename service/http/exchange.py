@@ -19,7 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from sanic import Request, Sanic
-from sanic.exceptions import BadRequest, SanicException
+from sanic.exceptions import BadRequest, RequestCancelled, SanicException
 from sanic.http import Http
 from sanic.http.constants import Stage
 from sanic.http.http1 import HTTP_CONTINUE
@@ -105,6 +105,11 @@ class Exchange(Http):
         super().init_for_request()
         self.connection.rest()
 
+    async def http1(self) -> None:
+        """Serve one request after the other, and close after the last answer."""
+        await super().http1()
+        self.connection.close(whole=not self.request_body and not self.recv_buffer)
+
     async def http1_request_header(self) -> None:
         """Read the head of a request; if it came along with the last one, let other connections have their turn first.
 
@@ -177,11 +182,11 @@ class Exchange(Http):
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         """Count an answer that has somebody to go to, remember what it was asked by, and send it."""
         protocol, request, answer = self.protocol, self.request, self.response
-        transport, route = protocol.transport, request.route
-        cell = _NO_ROUTE_CELL if route is None else route.ctx.first_cell
-        if transport is not None and not transport.is_closing():
-            seconds = monotonic() - protocol._time  # noqa: SLF001 - when Sanic last read or wrote; nothing public tells
-            self._counters.answered(cell, answer.status, seconds)
+        if self.connection.over:
+            raise RequestCancelled  # nobody is there to be answered
+        cell = _NO_ROUTE_CELL if request.route is None else request.route.ctx.first_cell
+        seconds = monotonic() - protocol._time  # noqa: SLF001 - when Sanic last read or wrote; nothing public tells
+        self._counters.answered(cell, answer.status, seconds)
         self.connection.become(State.ANSWERING)
         if not protocol.app.config.KEEP_ALIVE:  # a stop has begun since the head was read
             self.keep_alive = False
@@ -197,8 +202,11 @@ class Exchange(Http):
             self.stage = Stage.IDLE
         else:
             await super().http1_response_header(data, end_stream)
-        if self.request_body:
-            self.connection.become(State.LINGERING)
+        if self.request_body and self.keep_alive:
+            self.connection.become(State.DRAINING)
+        elif self.request_body:
+            self.request_body = None  # else the framework would wait for all of it
+            self.connection.close(whole=False)
 
     def create_empty_request(self) -> None:
         """Stand in for a request that could not be read, so that the refusal can be sent; its URL may be the reason."""

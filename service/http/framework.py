@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from sanic.exceptions import SanicException
 from sanic.http.constants import Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
 
-from service.api.problems import SATURATED
-
-from .answers import written
 from .exchange import Exchange
 
 if TYPE_CHECKING:
@@ -31,12 +27,6 @@ class Framework(HttpProtocol):
         super().__init__(**options)
         self.connection = connection
         self._http = None
-
-    def turn_away(self, transport: asyncio.Transport) -> None:
-        """Say that there are too many connections, and close this one."""
-        self.transport = transport
-        transport.write(written(SATURATED, keep_alive=False))
-        self.close()
 
     def take(self, data: bytes, now: float) -> None:
         """Take in some bytes.
@@ -73,13 +63,10 @@ class Framework(HttpProtocol):
             self._http.exception = reason
             self._task.cancel()
 
-    def abort(self) -> None:
-        """Close at once, and see that nothing goes on reading from what is closed."""
-        super().abort()
-        if self._task is not None:
-            if self._http is not None and self._http.request is None:
-                self._http.create_empty_request()  # Sanic names the request when it is cancelled, and fails without one
-            self._task.cancel()
+    def close(self, timeout: float | None = None) -> None:  # noqa: ARG002 - as Sanic has it
+        """Let go of what was received; the connection closes in its own way, instead of by Sanic's timers."""
+        self.recv_buffer.clear()
+        self.connection.close()
 
     def check_timeouts(self) -> None:
         """Sanic's own idle timers, a timer a connection: the sweep does it all."""

@@ -39,6 +39,12 @@ BREATH_SECONDS: Final = 0.02
 """A thousand connections that came together are past their deadline together. To cut one off costs some 0.3 ms, so only
 so many are cut off in a row, and requests are served in between."""
 
+GIVE_BACK_TIMES: Final = 4
+"""A look a sweep: two seconds, and some ms of CPU time each."""
+
+MOST_LINGERING: Final = 256
+"""Connections that wait for their clients to read the last answer. They are not among those served, and cost a socket
+each; when there is one more the oldest is closed."""
 
 SENT_AWAY: Final = {
     "refused": "refused %d connections beyond the most that are served",
@@ -137,8 +143,9 @@ class Sweeper:
         self.limits = limits
         self.budget = Budget(limits.request_bytes)
         self.connections: set[Client] = set()
+        self.lingering: dict[Client, None] = {}  # the one that was answered first comes first
         self.sent_away = Counter[str]()  # since the last report, by reason
-        self._swollen = False
+        self._to_give_back = 0  # times
         self._report_at = 0.0
 
     def start(self) -> None:
@@ -154,7 +161,7 @@ class Sweeper:
     def _sweep(self, now: float) -> float:
         """Look at all connections, as far as may be in a row; in how many seconds to go on."""
         cut = 0
-        for connection in list(self.connections):
+        for connection in [*self.connections, *self.lingering]:
             try:
                 cut += connection.sweep(now)
             except Exception:  # the others are looked at all the same
@@ -168,13 +175,24 @@ class Sweeper:
             self._report_at = now + QUIET_SECONDS
         return SWEEP_SECONDS
 
+    def linger(self, client: Client) -> None:
+        """Look after a connection until its client has taken the last answer; the oldest such one makes room. O(1)."""
+        self.lingering[client] = None
+        if len(self.lingering) > MOST_LINGERING:
+            oldest = next(iter(self.lingering))
+            del self.lingering[oldest]
+            oldest.abort()
+
     def _give_back(self) -> None:
-        """Once a flood of large requests is over, return its memory to the system, which the allocator would keep."""
+        """Once a flood of large requests is over, return its memory to the system, which the allocator would keep.
+
+        More than once, since some of it is let go of only when its clients have gone.
+        """
         if self.budget.total > self.budget.most // 4:
             self.budget.recount()
-            self._swollen = True
-        elif self._swollen:
-            self._swollen = False
+            self._to_give_back = GIVE_BACK_TIMES
+        elif self._to_give_back:
+            self._to_give_back -= 1
             give_back_memory()
 
     def report(self) -> bool:

@@ -4,6 +4,10 @@ A request begins with its first byte and has until its deadline to arrive whole.
 same turn of the event loop, unless another process has the lock of its symbol, which is waited for; its answer may take
 longer to leave, if the client does not take it. A body that nobody wanted (a refusal came before it) is read on and
 forgotten, within the deadline of its request, so that the next request on the connection can be served.
+
+There is one way to close. A client that is still sending when its connection is closed gets a reset, and the last
+answer, if it has not been read, is lost with it. So nothing more is said, what still comes is read and forgotten, and
+the connection is closed once the client closes it, is silent, or goes on beyond a deadline or an amount.
 """
 
 from __future__ import annotations
@@ -22,9 +26,10 @@ class State(IntEnum):
     BODY = 2
     HANDLING = 3
     ANSWERING = 4
-    LINGERING = 5
+    DRAINING = 5
     REFUSING = 6
-    CLOSED = 7
+    LINGERING = 7
+    CLOSED = 8
 
 
 class Row(NamedTuple):
@@ -42,7 +47,7 @@ class Row(NamedTuple):
 
 
 def _row(meaning: str, *followed_by: State, late: Cell = Cell.REQUEST_TIMEOUT) -> Row:
-    return Row(meaning, late, frozenset({*followed_by, State.CLOSED}))
+    return Row(meaning, late, frozenset({*followed_by, State.LINGERING, State.CLOSED}))
 
 
 TABLE: Final = {
@@ -51,13 +56,16 @@ TABLE: Final = {
     State.BODY: _row("Its head is whole, its body is not.", State.HANDLING, State.ANSWERING, State.REFUSING),
     State.HANDLING: _row("It is whole, and is being handled.", State.ANSWERING, State.REFUSING),
     State.ANSWERING: _row(
-        "Its answer waits to be taken.", State.IDLE, State.HEAD, State.LINGERING, late=Cell.ANSWER_TIMEOUT
+        "Its answer waits to be taken.", State.IDLE, State.HEAD, State.DRAINING, late=Cell.ANSWER_TIMEOUT
     ),
-    State.LINGERING: _row("It is answered; what is left of its body is read and forgotten.", State.IDLE, State.HEAD),
-    State.REFUSING: _row("It came too late, or held too much: nothing more is received."),
-    State.CLOSED: _row("It is gone."),
+    State.DRAINING: _row("It is answered; what is left of its body is read and forgotten.", State.IDLE, State.HEAD),
+    State.REFUSING: _row("It came too late, or held too much: nothing more of it is wanted.", State.ANSWERING),
+    State.LINGERING: Row(
+        "All is said; what still comes is read and forgotten.", Cell.ANSWER_TIMEOUT, frozenset({State.CLOSED})
+    ),
+    State.CLOSED: Row("It is gone.", Cell.ANSWER_TIMEOUT, frozenset()),
 }
-"""Whatever the state, the end may follow."""
+"""Whatever the state, the end may follow, in two steps or in one."""
 
 FOLLOWED_BY: Final = [TABLE[state].followed_by for state in State]
 """The same by number, for who asks at every step."""

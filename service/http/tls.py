@@ -10,18 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Coroutine
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from service.settings import Limits
 
 from .connection import Connection
-from .framework import Framework
-
-LOOK_SECONDS: Final = 0.05
-"""How often a connection that is to be closed is looked at while its last bytes have not been taken."""
 
 
 class Handshakes:
@@ -79,41 +73,6 @@ class Handshake(asyncio.Protocol):
             return
         if transport.is_closing():  # the client has gone with its last word
             return
-        protocol = Connection(framework=partial(EncryptedFramework, wire), **self._options)
+        protocol = Connection(wire=wire, **self._options)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-
-
-class EncryptedFramework(Framework):
-    """The framework's side of a connection over TLS.
-
-    Args:
-        wire: the transport beneath, which carries what is encrypted.
-    """
-
-    __slots__ = ("_seconds", "_wire")
-
-    def __init__(self, wire: asyncio.Transport, connection: Connection, **options: Any) -> None:  # noqa: ANN401 - handed on
-        super().__init__(connection, **options)
-        self._wire = wire
-        self._seconds: float = self.app.ctx.handshakes.limits.request_seconds
-
-    def close(self, timeout: float | None = None) -> None:
-        """Close when all that was written has been sent.
-
-        The framework looks only at the encrypting transport, whose bytes may have moved on to the wire's buffer, and
-        would cut them off. TLS would also wait for the client's goodbye; a client that never says it is not waited for.
-        """
-        if self.transport is None or self.transport.is_closing():
-            return
-        self.transport.close()
-        until = time.monotonic() + (self._seconds if timeout is None else timeout)
-        self.loop.call_soon(self._close_wire, until)
-
-    def _close_wire(self, until: float) -> None:
-        if self.transport is None:
-            return
-        if self._wire.get_write_buffer_size() and time.monotonic() < until:
-            self.loop.call_later(LOOK_SECONDS, self._close_wire, until)
-        else:
-            self.abort()

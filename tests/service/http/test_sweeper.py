@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 
 from service.http import limits
-from service.http.limits import Sweeper
+from service.http.limits import MOST_LINGERING, Sweeper
 from service.settings import Limits
 
 LIMITS = Limits(connections=10, request_seconds=1.0, idle_seconds=1.0, request_bytes=1000)
@@ -60,3 +60,13 @@ async def test_a_defect_of_a_connection_or_of_a_sweep_ends_no_sweeping(monkeypat
     monkeypatch.setattr(Sweeper, "_give_back", fail)
     await asyncio.wait_for(clients[0].swept_often.wait(), 30)
     assert not any(client.aborted for client in clients)
+
+
+def test_only_so_many_connections_linger() -> None:
+    """Where one more would wait for its client to take the last answer, the one that has waited longest is closed."""
+    sweeper = Sweeper(LIMITS)
+    clients = [Client() for _ in range(MOST_LINGERING + 2)]
+    sweeper.connections.update(clients)
+    for client in clients:
+        sweeper.linger(client)
+    assert [client.aborted for client in clients] == [True, True] + [False] * MOST_LINGERING

@@ -162,7 +162,7 @@ def test_the_cap_of_connections_is_503_over_tls(service: Process, context: ssl.S
         for _ in range(3):
             newcomer = wires.enter_context(Wire(service.port, tls=context))
             assert newcomer.last_answer().status == 503
-        until(lambda: service.connections() <= MAX_CONNECTIONS, REQUEST_SECONDS / 2)
+        until(lambda: service.connections() <= MAX_CONNECTIONS, LATEST)
         assert in_place[0].ask(HEALTH).status == 200
 
 
@@ -197,7 +197,7 @@ def test_idle_keep_alive_timeout_and_sigterm_over_tls_wait_for_nobody(
         idle = wires.enter_context(Wire(process.port, tls=context))
         for _ in range(3):
             wires.enter_context(Wire(process.port)).send(b"\x16")
-        until(lambda: process.connections() == 4, REQUEST_SECONDS / 2)
+        until(lambda: process.connections() == 4, LATEST)
         lines = len(process.log)
         assert process.stop() == 0
         assert idle.rest() == b""
