@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+import numpy as np
+
+from aggregation import RecordLock
 
 UNLIMITED: Final = 1 << 62
 """More than any machine has: cgroup v1 writes 2^63 rounded down to a page where there is no limit, v2 writes max."""
@@ -92,11 +97,39 @@ CREDIT_SECONDS: Final = 0.1
 """How long a look is believed, because others take memory too."""
 
 
+class Grants:
+    """What workers have been granted and may not have taken yet, for this process and all that it forks.
+
+    Args:
+        workers: how many there are.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.lock = RecordLock(os.memfd_create("tenfold-grants"), 0)
+        cells = np.frombuffer(mmap.mmap(-1, workers * 16), np.float64).reshape(workers, 2)
+        self._bytes, self._until = cells[:, 0], cells[:, 1]
+
+    def to_others(self, worker: int, now: float) -> int:
+        """Bytes that other workers may still take at a moment."""
+        granted = self._bytes[self._until > now].sum()
+        return int(granted - (self._bytes[worker] if self._until[worker] > now else 0))
+
+    def note(self, worker: int, granted: int, until: float) -> None:
+        """Take note of what a worker may take until a moment."""
+        self._bytes[worker], self._until[worker] = granted, until
+
+
 class MemoryGuard:
     """Says whether memory may grow, leaving a reserve; looks at the machine only every so often.
 
+    All workers together are never granted more than is left: whoever looks leaves out what others were granted lately,
+    taken or not, and where little is left takes no more than its share.
+
     Args:
         reserve: bytes that must be left.
+        grants: what all workers know of each other.
+        worker: which of them this is.
         available: tells what is left.
         clock: seconds.
     """
@@ -104,21 +137,37 @@ class MemoryGuard:
     def __init__(
         self,
         reserve: int,
+        grants: Grants,
+        worker: int,
         available: Callable[[], int] = available_bytes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reserve = reserve
+        self._grants = grants
+        self._worker = worker
         self._available = available
         self._clock = clock
         self._credit = 0
         self._believed_until = 0.0
 
     def may_grow(self, growth: int) -> bool:
-        """Whether ``growth`` bytes more may be touched; if so they are taken for granted. Called under a lock."""
+        """Whether ``growth`` bytes more may be touched; if so they are taken for granted. Called under a lock.
+
+        Raises:
+            BlockingIOError: another worker is looking.
+        """
         if growth > self._credit or self._clock() >= self._believed_until:
-            self._credit = min(CREDIT_BYTES, self._available() - self._reserve)
-            self._believed_until = self._clock() + CREDIT_SECONDS
+            self._look(growth)
         if growth > self._credit:
             return False
         self._credit -= growth
         return True
+
+    def _look(self, growth: int) -> None:
+        """See how much there is, and take note of what is granted of it."""
+        with self._grants.lock:
+            now = self._clock()
+            left = self._available() - self._reserve - self._grants.to_others(self._worker, now)
+            self._credit = min(CREDIT_BYTES, left, max(growth, left // self._grants.workers))
+            self._believed_until = now + CREDIT_SECONDS
+            self._grants.note(self._worker, self._credit, self._believed_until)

@@ -68,6 +68,9 @@ class Settings:
         2.0, Number(0, whole=False), "How long a batch or a deletion waits for another of its symbol; then it is 503."
     )
     idle_seconds: float = _option(75.0, Number(0.1, whole=False), "How long a connection may be idle between requests.")
+    hang_seconds: float = _option(
+        8.0, Number(1, whole=False), "How long a worker's event loop may stand still before it is killed and replaced."
+    )
     stop_seconds: float = _option(
         10.0, Number(0.1, whole=False), "How long requests in flight may take to finish at a stop."
     )

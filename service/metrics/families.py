@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterator, Sequence
 
 import sanic
@@ -126,6 +127,9 @@ def _processes(out: Exposition, metrics: SharedMetrics) -> None:
     out.gauge("tenfold_workers", "Processes that serve.", metrics.workers)
     restarts = [({"worker": str(worker)}, max(0, starts - 1)) for worker, starts in _places(metrics, Cell.STARTS)]
     out.counter("tenfold_worker_restarts_total", "Times that a worker had died and was replaced.", restarts)
+    now = time.monotonic()
+    ages = [({"worker": str(worker)}, max(0.0, now - beat)) for worker, beat in enumerate(metrics.beats())]
+    out.gauge("tenfold_worker_beat_age_seconds", "Time since the event loop of a worker last turned.", ages)
     memory = [({"worker": str(worker)}, anonymous_bytes(pid)) for worker, pid in _places(metrics, Cell.PID)]
     out.gauge("tenfold_worker_memory_bytes", "Memory of a worker besides the symbols and what it runs.", memory)
     out.counter(

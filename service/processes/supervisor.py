@@ -3,6 +3,11 @@
 A worker is forked from here, with the memory mapped, the sockets bound and the kernels loaded, so a replacement serves
 within a fraction of a second. What the supervisor waits for are file descriptors: a worker's end (pidfd), a worker's
 word that it serves (pipe), and signals (wake-up socket).
+
+Twice a second it also looks whether the workers beat, and kills one whose event loop has stood still for too long: its
+connections would wait, and so would whoever needs a lock that it holds. Silence is summed up from look to look, and
+however long it is between two looks, half a second of it counts. So when the supervisor stood still itself, since the
+machine was suspended, or all processes of a terminal or a container were stopped, the workers have their time.
 """
 
 from __future__ import annotations
@@ -18,8 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aggregation import SharedMemory
+from aggregation import SharedMemory, Symbols
 from service.logs import OWN, become_worker, fields, wait_for_room
+from service.machine import Grants, MemoryGuard
 from service.metrics.counters import SharedMetrics
 from service.settings import Settings
 
@@ -39,6 +45,12 @@ MOST_FAILED_STARTS: Final = 5
 KILL_AFTER_SECONDS: Final = 3.0
 """What a worker gets on top of the time for requests in flight, before it is killed."""
 
+WATCH_SECONDS: Final = 0.5
+"""Between two looks at the workers: at least two beats of theirs. More than this does not count between two looks."""
+
+START_SECONDS: Final = 60.0
+"""How long a worker may take until it serves, which is a fraction of a second on a machine that has time."""
+
 
 @dataclass
 class _Worker:
@@ -50,6 +62,8 @@ class _Worker:
     ready: int = -1
     serving: bool = False
     failed_starts: int = 0
+    beat: float = 0.0
+    silent: float = 0.0
 
 
 class Supervisor:
@@ -76,12 +90,14 @@ class Supervisor:
         self._memory = memory
         self._entrance = entrance or Entrance()
         self._metrics = SharedMetrics(len(listeners))
+        self._grants = Grants(len(listeners))
         self._announce: Callable[[], None] | None = announce
         self._workers = [_Worker(number) for number in range(len(listeners))]
         self._selector = selectors.DefaultSelector()
         self._stopping = False
         self._exit_code = 0
         self._kill_at: float | None = None
+        self._watched_at = 0.0
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT, then stop all workers; returns the exit code."""
@@ -99,9 +115,11 @@ class Supervisor:
             self._start(worker)
         unmap_library_pages()
         while any(worker.pid for worker in self._workers):
-            timeout = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
+            timeout = WATCH_SECONDS if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
             for key, _ in self._selector.select(timeout):
                 key.data()
+            if not self._stopping:
+                self._watch()
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 log.warning("killing workers that would not stop")
                 self._signal_all(signal.SIGKILL)
@@ -148,12 +166,28 @@ class Supervisor:
                     listener.close()
             listener = self._listeners[worker.number]
             counters = self._metrics.of_worker(worker.number)
-            work(self._settings, self._memory, counters, listener, lambda: _say(ready), self._entrance)
+            guard = MemoryGuard(self._settings.reserve_bytes, self._grants, worker.number)
+            symbols = Symbols(self._memory, guard.may_grow)
+            work(self._settings, symbols, counters, listener, lambda: _say(ready), self._entrance)
             code = 0
         except BaseException:  # nothing may unwind into the supervisor
             log.exception("worker %d failed", worker.number, extra=fields(worker=worker.number))
         finally:
             os._exit(code)
+
+    def _watch(self) -> None:
+        """Kill the workers that have been silent for too long; their ends are events like any other."""
+        now = time.monotonic()
+        passed = min(now - self._watched_at, WATCH_SECONDS)
+        self._watched_at = now
+        for worker, beat in zip(self._workers, self._metrics.beats(), strict=True):
+            worker.silent = 0.0 if beat != worker.beat else worker.silent + passed
+            worker.beat = beat
+            if worker.silent > (self._settings.hang_seconds if worker.serving else START_SECONDS):
+                what = fields(worker=worker.number, pid=worker.pid)
+                log.warning("worker %d (process %d) stands still: killing it", worker.number, worker.pid, extra=what)
+                os.kill(worker.pid, signal.SIGKILL)
+                worker.silent = 0.0
 
     def _on_ready(self, worker: _Worker, pid: int) -> None:
         """The worker said that it serves; or its end was closed in silence: it is dying, as its pidfd will tell."""

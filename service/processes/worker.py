@@ -1,4 +1,4 @@
-"""One process that serves: an application, its compactor, and a look at the machine's memory."""
+"""One process that serves: an application, and the beat of its event loop."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from aggregation import SharedMemory, Symbols
+from aggregation import Symbols
 from service.app import AnySanic, create_app
 from service.http.connection import Connection
 from service.http.tls import Handshake, Handshakes
-from service.machine import MemoryGuard
 from service.metrics.counters import Counters
 from service.settings import Settings
 
@@ -26,10 +25,13 @@ from .warm_up import warm_routes
 
 PR_SET_PDEATHSIG: Final = 1
 
+BEAT_SECONDS: Final = 0.25
+"""Between two beats: a few for each of the seconds that a worker may stand still."""
+
 
 def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part by its own maker
     settings: Settings,
-    memory: SharedMemory,
+    symbols: Symbols,
     counters: Counters,
     listener: socket.socket,
     ready: Callable[[], None],
@@ -40,8 +42,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
     SIGINT is the supervisor's: a terminal sends it to all processes at once, and the supervisor passes it on.
     """
     keep_memory()
-    memory_guard = MemoryGuard(settings.reserve_bytes)
-    app = create_app(settings, Symbols(memory, memory_guard.may_grow), guard=entrance.guard, counters=counters)
+    app = create_app(settings, symbols, guard=entrance.guard, counters=counters)
     protocol: Any = Connection  # Sanic asks for less than the event loop takes
     if entrance.tls is not None:
         protocol = Handshake
@@ -49,6 +50,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
 
     @app.after_server_start
     async def serving(_app: AnySanic) -> None:
+        beat(counters)
         await warm_routes(app, entrance.guard)
         gc.freeze()  # what lives as long as the worker need not be looked at again: some percent of a request
         asyncio.get_running_loop().call_soon(serves)
@@ -68,6 +70,12 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
         access_log=False,
         motd=False,
     )
+
+
+def beat(counters: Counters) -> None:
+    """Have the event loop say, now and from now on, that it turns; one that stands still does not."""
+    counters.beat()
+    asyncio.get_running_loop().call_later(BEAT_SECONDS, beat, counters)
 
 
 def stop(app: AnySanic) -> None:

@@ -19,7 +19,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from service.machine import MemoryGuard
+from service.machine import Grants, MemoryGuard
 from service.settings import Settings
 from tests.service.conftest import Api
 from tests.service.test_logs import LINE
@@ -253,14 +253,14 @@ def test_no_line_is_logged_under_a_lock(
             seen.append(record.getMessage())
             assert held == [], record.getMessage()
 
-    monkeypatch.setattr(memory, "directory_lock", Lock())
+    monkeypatch.setattr(memory, "name_lock", lambda _name: Lock())
     monkeypatch.setattr(memory, "slot_locks", [Lock() for _ in memory.slot_locks])
     listener = Listener()
     log = logging.getLogger("tenfold")
     log.addHandler(listener)
     try:
         assert api.add("A", [1.0]).status_code == 200
-        api.symbols._may_grow = MemoryGuard(1 << 60).may_grow
+        api.symbols._may_grow = MemoryGuard(1 << 60, Grants(1), 0).may_grow
         assert api.add("B", [1.0]).status_code == 507
         assert api.request("DELETE", "/symbols/A").status_code == 204
     finally:

@@ -3,7 +3,10 @@ from __future__ import annotations
 import io
 import logging
 import mmap
+import os
+import random
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -12,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from aggregation import SharedMemory, Symbols
-from service.machine import CREDIT_BYTES, CREDIT_SECONDS, UNLIMITED, MemoryGuard, available_bytes
+from service.machine import CREDIT_BYTES, CREDIT_SECONDS, UNLIMITED, Grants, MemoryGuard, available_bytes
 from service.processes.serve import preallocate, warn_if_too_much
 from service.settings import Settings
+from tests.aggregation.killing import begin_in_child
 from tests.support.load import Client, connected_to_each, count_of, numbers
 from tests.support.process import Forked, running
 
@@ -157,7 +161,7 @@ class Sensor:
         return self.left
 
     def guard(self, reserve: int) -> MemoryGuard:
-        return MemoryGuard(reserve, self.available, lambda: self.now)
+        return MemoryGuard(reserve, Grants(1), 0, self.available, lambda: self.now)
 
 
 def test_a_guard_leaves_the_reserve() -> None:
@@ -215,15 +219,67 @@ def test_a_guard_never_grants_more_than_its_credit_at_once() -> None:
     assert sensor.looks == 2
 
 
+@pytest.mark.parametrize("workers", [1, 2, 64])
+def test_all_workers_together_are_granted_no_more_than_is_left(workers: int) -> None:
+    """However many look at the same memory at once, before anybody has taken any, their grants fit in it."""
+    spare = CREDIT_BYTES
+    sensor, grants = Sensor(spare + 400), Grants(workers)
+    granted = 0
+    for number in range(workers):
+        guard = MemoryGuard(400, grants, number, sensor.available, lambda: sensor.now)
+        looks = sensor.looks + 1
+        while guard.may_grow(10_000) and sensor.looks == looks:
+            granted += 10_000
+    assert 0 < granted <= spare
+
+
+@pytest.mark.parametrize("workers", [2, 64])
+def test_grants_that_are_taken_at_any_pace_never_exceed_what_is_left(workers: int) -> None:
+    """Whoever is granted memory, takes it and looks again when: it is never more than there is, and hardly less."""
+    spare, batch = 40 * CREDIT_BYTES, 120_000
+    sensor, grants = Sensor(spare), Grants(workers)
+    guards = [MemoryGuard(0, grants, number, sensor.available, lambda: sensor.now) for number in range(workers)]
+    generator = random.Random(workers)
+    refused = 0
+    while sensor.left >= batch and refused < 1000:
+        if generator.choice(guards).may_grow(batch):
+            sensor.left -= batch
+            refused = 0
+        else:
+            refused += 1
+        sensor.now += generator.choice([0.0, 0.0, 0.0001, CREDIT_SECONDS / 10])
+    assert 0 <= sensor.left < batch * (workers + 1)
+
+
+def test_a_guard_does_not_wait_for_another_process_that_looks() -> None:
+    """Who needs a look while a stopped process has the lock of the grants is told so, and can try again."""
+    sensor, grants = Sensor(UNLIMITED), Grants(2)
+
+    def hold() -> None:
+        grants.lock.acquire()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    guard = MemoryGuard(0, grants, 0, sensor.available, lambda: sensor.now)
+    holder = begin_in_child(hold)
+    try:
+        os.waitpid(holder, os.WUNTRACED)
+        with pytest.raises(BlockingIOError):
+            guard.may_grow(1)
+    finally:
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+    assert guard.may_grow(1)
+
+
 @pytest.fixture
 def scarcity(monkeypatch: pytest.MonkeyPatch) -> Iterator[mmap.mmap]:
     """A byte that all workers see: not 0 means that the machine has nothing left."""
     with mmap.mmap(-1, 1) as scarce:
 
-        def guard(reserve: int) -> MemoryGuard:
-            return MemoryGuard(reserve, lambda: 0 if scarce[0] else UNLIMITED)
+        def guard(reserve: int, grants: Grants, worker: int) -> MemoryGuard:
+            return MemoryGuard(reserve, grants, worker, lambda: 0 if scarce[0] else UNLIMITED)
 
-        monkeypatch.setattr("service.processes.worker.MemoryGuard", guard)
+        monkeypatch.setattr("service.processes.supervisor.MemoryGuard", guard)
         yield scarce
 
 

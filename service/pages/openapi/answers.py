@@ -60,7 +60,8 @@ def _reasons(settings: Settings) -> dict[int, str]:
         417: "`Expect` asks for anything but `100-continue`.",
         422: "The body is JSON, but not a batch; `errors[0].pointer` names the place. Nothing was appended.",
         500: "A defect of tenfold, never the request's fault. Its log says more.",
-        503: f"The worker has {settings.max_connections:,} connections, as many as it may. This one is closed.",
+        503: f"The worker has {settings.max_connections:,} connections, as many as it may, and this one is closed. Or "
+        f"another worker kept the symbol for longer than {settings.lock_seconds:g} s: nothing was done.",
         507: "The batch needs new memory, and the machine is nearly out of it. Nothing was appended.",
     }
 
