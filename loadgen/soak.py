@@ -26,13 +26,17 @@ from .outcome import Outcome
 from .plan import Plan, Rate, Sizes
 from .run import Watcher, execute
 from .sender import NO_ANSWER
-from .trouble import Blows, Crowds, harass, strike
+from .trouble import HANG_SECONDS, Blows, Crowds, harass, strike
 from .wire import batch_request, read_receipt, read_statistics, stats_request
 
 MAX_K: Final = 5
 """Rings of 10^5 prices, which go around every 20 batches."""
 
-ARGUMENTS: Final = ("--port", "0", "--workers", "2", "--max-k", str(MAX_K))
+ARGUMENTS: Final = (
+    *("--port", "0", "--workers", "2", "--max-k", str(MAX_K)),
+    *("--hang-seconds", str(HANG_SECONDS), "--lock-seconds", str(2 * HANG_SECONDS)),
+)
+"""A batch waits for longer than a worker may stand still with the lock of its symbol."""
 
 SYMBOLS: Final = 10
 SIZES: Final = Sizes(1, 10_000)
@@ -61,7 +65,7 @@ of what was freed."""
 
 EXPECTED_LOG: Final = re.compile(
     r"\d{4}-\S+ (INFO|WARNING) \d+ (compiling for .*|tenfold listens on .*|stopping|stopped|symbol \S+ created"
-    r"|worker \d+ \(process \d+\) was killed by signal 9|worker \d+ is replaced by process \d+"
+    r"|worker \d+ (\(process \d+\) (was killed by signal 9|stands still: killing it)|is replaced by process \d+)"
     r"|(refused|closed) \d+ (connections|unfinished requests) .*)"
 )
 """Lines that a kill, the start, the stop and clients without manners explain."""
@@ -203,8 +207,9 @@ def _of_load(outcome: Outcome, blows: Blows) -> Iterator[str]:
             yield f"{count} × {reason}"
         else:
             cut += count
-    if cut > blows.kills * SYMBOLS:
-        yield f"{cut} connections broke, more than {blows.kills} kills can have cut"
+    kills = blows.kills + blows.hangs
+    if cut > kills * SYMBOLS:
+        yield f"{cut} connections broke, more than {kills} kills can have cut"
     if blows.unreplaced:
         yield f"{blows.unreplaced} killed workers were not replaced in time"
 
@@ -272,7 +277,7 @@ def summary(result: Result) -> str:
         ("in the end", f"{result.compared:,} windows and counts compared"),
         (
             "workers",
-            f"{blows.kills} killed, replaced after at most {blows.slowest:.2f} s; {blows.stops} stopped for a while",
+            f"{blows.kills} killed, {blows.hangs} hung, replaced after {blows.slowest:.2f} s; {blows.stops} stopped",
         ),
         ("abuse", f"{crowds.opened.total():,} connections, of which the service closed {crowds.ended:,}"),
         *((f"  {kind}", f"{count:,}") for kind, count in crowds.opened.most_common()),

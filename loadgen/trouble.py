@@ -20,11 +20,15 @@ from .launch import Launched
 REPLACED_SECONDS: Final = 10.0
 """A killed worker is replaced within a fraction of a second; the rest is slack for a busy machine."""
 
+HANG_SECONDS: Final = 5.0
+"""How long a worker may stand still before the service is to replace it."""
+
 STOPPED_SECONDS: Final = 3.0
 """How long a worker stands still at most: less than clients wait for an answer."""
 
 KILLS: Final = 0.75
-"""The share of blows that are kills; the rest stop a worker for a while."""
+HANGS: Final = 0.05
+"""The share of blows that are kills, and that stop a worker for ever; the rest stop one for a while."""
 
 BETWEEN_SECONDS: Final = 2.0
 """Between two blows, on average."""
@@ -41,12 +45,14 @@ class Blows:
 
     Args:
         kills: workers killed.
+        hangs: workers stopped for ever, which the service is to kill.
         stops: workers stopped, and continued later.
-        slowest: seconds until there were as many workers as before, the most.
-        unreplaced: kills after which there were not.
+        slowest: seconds until there were as many workers as before, the most; of one that hung, after its time.
+        unreplaced: kills and hangs after which there were not.
     """
 
     kills: int = 0
+    hangs: int = 0
     stops: int = 0
     slowest: float = 0.0
     unreplaced: int = 0
@@ -62,6 +68,16 @@ class Crowds:
 
 def strike(service: Launched, seed: int, until: float) -> Blows:
     """Kill or stop a worker now and then, never two at once; all run again in the end."""
+
+    def await_replacement(allowed: float) -> None:
+        began = time.monotonic()
+        while victim in (now := service.workers()) or len(now) < count:
+            if time.monotonic() > began + allowed + REPLACED_SECONDS:
+                blows.unreplaced += 1
+                break
+            time.sleep(0.01)
+        blows.slowest = max(blows.slowest, time.monotonic() - began - allowed)
+
     random = Random(f"blows {seed}")
     blows = Blows()
     count = len(service.workers())
@@ -69,16 +85,15 @@ def strike(service: Launched, seed: int, until: float) -> Blows:
         time.sleep(pause)
         workers = service.workers()
         victim = workers[random.randrange(count) % len(workers)]
-        if random.random() < KILLS:
+        blow = random.random()
+        if blow < KILLS:
             os.kill(victim, signal.SIGKILL)
             blows.kills += 1
-            began = time.monotonic()
-            while victim in (now := service.workers()) or len(now) < count:
-                if time.monotonic() > began + REPLACED_SECONDS:
-                    blows.unreplaced += 1
-                    break
-                time.sleep(0.01)
-            blows.slowest = max(blows.slowest, time.monotonic() - began)
+            await_replacement(0.0)
+        elif blow < KILLS + HANGS and time.monotonic() + 2 * HANG_SECONDS < until:
+            os.kill(victim, signal.SIGSTOP)
+            blows.hangs += 1
+            await_replacement(HANG_SECONDS)
         else:
             os.kill(victim, signal.SIGSTOP)
             blows.stops += 1

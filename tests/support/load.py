@@ -197,10 +197,12 @@ def meanwhile(url: str, *jobs: Callable[[Client], object], token: str | None = N
                 one.result()
 
 
-def seconds_until_replaced(service: Tenfold, victim: int, within: float, *forgiven: type[Exception]) -> float:
+def seconds_until_replaced(
+    service: Tenfold, victim: int, within: float, *forgiven: type[Exception], blow: signal.Signals = signal.SIGKILL
+) -> float:
     """Kill a worker and return how long it takes until a new one has answered a request; what is asked may fail so."""
     before = service.workers()
-    os.kill(victim, signal.SIGKILL)
+    os.kill(victim, blow)
     killed = time.monotonic()
     while time.monotonic() < killed + within:
         with suppress(*forgiven), Client(service.url) as client:

@@ -6,7 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 
@@ -152,6 +153,27 @@ def test_a_client_that_leaves_while_its_batch_waits_for_the_lock(service: Forked
         until(lambda: service.worker_of(port) is None, 10)
     time.sleep(0.1)  # the longer, the more could go wrong
     assert service.symbols.count("A") == 10
+
+
+@pytest.mark.parametrize("no_door", [False, True], ids=["at the door", "through the framework"])
+def test_batches_that_wait_for_the_lock_are_in_the_budget_of_unfinished_requests(no_door: bool) -> None:
+    """What waits holds memory: beyond the budget the oldest gives way with 503, and the others are appended."""
+    settings = Settings(workers=1, max_k=5, no_door=no_door, lock_seconds=60.0, request_seconds=60.0, request_memory=1)
+    with forked(settings) as service, ExitStack() as wires:
+        clients = [wires.enter_context(Wire(service.port)) for _ in range(30)]
+        assert clients[0].ask(added("A", 0, 10)).status == 200
+        with locked(service):
+            for number, client in enumerate(clients):
+                client.send(added("A", 10_000 * number, 10_000 * (number + 1)))
+                until(partial(service.has_read, client.port), 10)
+            until(lambda: any(client.has_answer() for client in clients), 10)
+            assert served(service).status == 200
+        statuses = [client.answer().status for client in clients]
+        refused = statuses.count(503)
+        assert statuses == [503] * refused + [200] * (len(clients) - refused)
+        assert 0 < refused < len(clients)
+        assert service.symbols.count("A") == 10 + 10_000 * (len(clients) - refused)
+        service.stop_cleanly()
 
 
 def test_a_batch_that_waits_for_the_lock_is_answered_before_sigterm_ends_the_worker(settings: Settings) -> None:

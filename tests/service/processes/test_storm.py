@@ -1,16 +1,20 @@
-"""Workers are killed at random moments while ten symbols are written and read.
+"""Workers are killed, or stopped for ever, at random moments while ten symbols are written and read.
 
-``TENFOLD_STORM_SECONDS=60`` makes it a long storm, with a kill every two seconds instead of two every second.
+``TENFOLD_STORM_SECONDS=60`` makes it a long storm, with a blow every two seconds instead of two every second.
 ``--log-cli-level=INFO`` shows the figures.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import random
+import signal
 import statistics
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -26,14 +30,14 @@ from tests.support.load import (
     together,
 )
 from tests.support.process import Forked, forked
-from tests.support.sockets import Answer
+from tests.support.sockets import HEALTH, Answer, Wire
 
 log = logging.getLogger(__name__)
 
 SECONDS = float(os.environ.get("TENFOLD_STORM_SECONDS", "6"))
 BETWEEN_KILLS = 2.0 if SECONDS >= 20 else 0.5
 
-SETTINGS = Settings(workers=2, max_k=5)
+SETTINGS = Settings(workers=2, max_k=5, hang_seconds=1.5)
 MAX_K = SETTINGS.max_k
 LARGEST = SETTINGS.max_batch
 ROUND = SETTINGS.geometry.capacity(0)
@@ -41,6 +45,9 @@ ROUND = SETTINGS.geometry.capacity(0)
 
 WITHIN_SECONDS = 5.0
 """A killed worker is to be replaced and serving within 2 s; what is above that is slack for a busy machine."""
+
+STALL_SECONDS = 1.0
+"""How long the workers that are well may keep somebody waiting, whatever has happened to another."""
 
 SLACK_BYTES = 16 * 1024 * 1024
 """How much more memory the service may take after a storm than after a calm: what both share is the same to the page;
@@ -65,37 +72,48 @@ class Outcome:
     found: list[bool] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     seconds_to_replace: list[float] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)
+    seconds_of_health: list[float] = field(default_factory=list)
     memory: int = 0
+
+    def health(self, quantile: float) -> float:
+        """How long a worker that is well took to say so."""
+        ordered = sorted(self.seconds_of_health)
+        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
     def __str__(self) -> str:
         replaced = self.seconds_to_replace or [0.0]
         return (
-            f"{len(self.batches)} batches acknowledged, {len(self.found)} in doubt of which {sum(self.found)} were in, "
-            f"{len(self.answers)} answers right, {len(self.seconds_to_replace)} kills, replaced and serving after "
+            f"/health {len(self.seconds_of_health)} times, p50 {1e3 * self.health(0.5):.1f} ms, "
+            f"p99.9 {1e3 * self.health(0.999):.1f} ms, most {1e3 * self.health(1.0):.1f} ms, "
+            f"{len(self.batches)} batches acknowledged, {len(self.busy)} were 503, "
+            f"{len(self.found)} in doubt of which {sum(self.found)} were in, "
+            f"{len(self.answers)} answers right, {len(self.seconds_to_replace)} blows, replaced and serving after "
             f"{statistics.median(replaced):.2f} s (median), {max(replaced):.2f} s (most), {self.memory / 1e6:.1f} MB"
         )
 
 
 class Storm:
-    """Ten producers, one for each symbol, four dashboards, and perhaps somebody who kills workers.
+    """Ten producers, one for each symbol, four dashboards, two who ask for health, and perhaps somebody with blows.
 
     Args:
         service: what is stormed.
         seconds: how long.
-        kills: whether workers are killed.
+        blows: the signals that workers get, one after the other.
     """
 
-    def __init__(self, service: Forked, seconds: float, *, kills: bool) -> None:
+    def __init__(self, service: Forked, seconds: float, blows: Sequence[signal.Signals]) -> None:
         self._service = service
         self._over = time.monotonic() + seconds
-        self._kills = kills
+        self._blows = blows
+        self._struck: set[int | None] = set()
         self.streams = [Stream(f"S{number}", 10**9 * number) for number in range(10)]
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
         producers = [partial(self._produce, stream) for stream in self.streams]
         dashboards = [partial(self._watch, seed) for seed in range(4)]
-        together(*producers, *dashboards, *([self._kill] if self._kills else []))
+        together(*producers, *dashboards, self._probe, self._probe, *([self._strike] if self._blows else []))
         return self.outcome
 
     def _produce(self, stream: Stream) -> None:
@@ -110,6 +128,9 @@ class Storm:
                 except CUT:
                     self._settle(client, stream)
                 else:
+                    if answer.status == 503:  # a worker was stopped in the middle of this symbol
+                        self.outcome.busy.append(stream.name)
+                        continue
                     assert answer.told == (200, {"symbol": stream.name, "added": size, "count": stream.sent})
                     self.outcome.batches.append(size)
                     stream.acknowledged = stream.sent
@@ -140,21 +161,36 @@ class Storm:
                 count = count_of(self._ask(client, stream, k), k, stream.base)
                 assert least <= count <= stream.sent, (least, count, stream)
 
-    def _kill(self) -> None:
+    def _probe(self) -> None:
+        """Ask one worker for its health over and over, for as long as it is well; then another."""
+        while time.monotonic() < self._over:
+            with suppress(*CUT), Wire(self._service.port) as wire:
+                wire.ask(HEALTH)
+                worker = self._service.worker_of(wire.port)
+                while time.monotonic() < self._over:
+                    asked = time.monotonic()
+                    assert wire.ask(HEALTH).status == 200
+                    if worker in self._struck:
+                        break
+                    self.outcome.seconds_of_health.append(time.monotonic() - asked)
+                    time.sleep(0.005)
+
+    def _strike(self) -> None:
         generator = random.Random(1)
-        while True:
+        for blow in itertools.cycle(self._blows):
             time.sleep(generator.uniform(0.5, 1.5) * BETWEEN_KILLS)
             if time.monotonic() > self._over:
                 return
             victim = generator.choice(self._service.workers())
-            took = seconds_until_replaced(self._service, victim, WITHIN_SECONDS, *CUT)
+            self._struck.add(victim)
+            took = seconds_until_replaced(self._service, victim, WITHIN_SECONDS, *CUT, blow=blow)
             self.outcome.seconds_to_replace.append(took)
 
 
-def outcome_of(seconds: float, *, kills: bool) -> Outcome:
+def outcome_of(seconds: float, *blows: signal.Signals) -> Outcome:
     """Storm a service of its own; all of its prices must be there in the end, and its memory sound."""
     with forked(SETTINGS) as service:
-        storm = Storm(service, seconds, kills=kills)
+        storm = Storm(service, seconds, blows)
         outcome = storm.run()
         with Client(service.url) as client:
             assert client.health().document["symbols"] == len(storm.streams)
@@ -168,14 +204,21 @@ def outcome_of(seconds: float, *, kills: bool) -> Outcome:
             series = service.symbols.series(stream.name)
             assert series.count == stream.acknowledged
             series.check()
-    log.info("%s kills for %g s: %s", "with" if kills else "without", seconds, outcome)
+    log.info("%s for %g s: %s", " and ".join(blow.name for blow in blows) or "calm", seconds, outcome)
     return outcome
 
 
 def test_a_storm_of_sigkill() -> None:
     """However often workers are killed, no answer is wrong, no acknowledged batch lost, and no memory either."""
-    calm = outcome_of(max(1.0, SECONDS / 4), kills=False)
-    assert calm.found == []
-    stormy = outcome_of(SECONDS, kills=True)
+    calm = outcome_of(max(1.0, SECONDS / 4))
+    assert (calm.found, calm.busy) == ([], [])
+    stormy = outcome_of(SECONDS, signal.SIGKILL)
     assert len(stormy.seconds_to_replace) >= SECONDS / BETWEEN_KILLS / 4
     assert stormy.memory < calm.memory + SLACK_BYTES, f"{stormy}; without kills: {calm}"
+
+
+def test_a_storm_of_sigkill_and_sigstop() -> None:
+    """However workers are killed and stopped for ever, nothing is wrong or lost, and no other keeps anybody waiting."""
+    stormy = outcome_of(SECONDS, signal.SIGSTOP, signal.SIGKILL)
+    assert len(stormy.seconds_to_replace) >= 2
+    assert stormy.health(0.999) < STALL_SECONDS, stormy

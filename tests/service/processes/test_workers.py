@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from aggregation import Series
+from aggregation.kernels import publish
 from service.settings import Settings
 from tests.aggregation.oracle import History, assert_all_windows
 from tests.support.load import (
@@ -24,6 +25,7 @@ from tests.support.load import (
     exact_at,
     meanwhile,
     numbers,
+    seconds_until_replaced,
     together,
 )
 from tests.support.process import Forked, forked, until
@@ -235,6 +237,22 @@ def test_a_deletion_gives_the_memory_back_404() -> None:
         assert anyone.add("goes", [7.0, 9.0]).document["count"] == 2
         for client in clients.values():
             assert_answer(client.stats("goes", 6), History([7.0, 9.0]).newest(10**6))
+
+
+def test_what_a_killed_worker_left_undone_is_done_by_its_replacement(shared_service: Forked) -> None:
+    """Prices that nobody rolled up, and memory that nobody gave back, are seen to at the start of a worker."""
+    symbols = shared_service.symbols  # a process that appends, creates and deletes, and then does nothing more
+    for name in ("A", "half made"):
+        for begin in range(0, 2 * RETENTION, BATCH):
+            symbols.append(name, numbers(0, begin, begin + BATCH))
+    publish(symbols._words, symbols._serial_word(1), 0)
+    assert not is_rolled_up(symbols.series("A"))
+    assert symbols.used_bytes(1) > 0
+    time.sleep(0.5)  # the longer, the more could go wrong
+    assert not is_rolled_up(symbols.series("A")), "the workers that there are know nothing of it"
+    seconds_until_replaced(shared_service, shared_service.workers()[0], 5.0)
+    until(partial(is_rolled_up, symbols.series("A")), 5)
+    until(lambda: symbols.used_bytes(1) == 0, 5)
 
 
 def test_deletions_under_load_are_never_a_5xx(shared_service: Forked) -> None:
