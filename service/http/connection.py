@@ -185,7 +185,7 @@ class Connection(asyncio.BufferedProtocol):
     def _answer(self, ticket: Ticket, body: Body, now: float) -> None:
         """Ask the resource, count and send what it says. Where that takes waiting, the framework does it."""
         said = ask(ticket.resource, ticket.question, body)
-        if isinstance(said, Busy):
+        if type(said) is Busy:  # it costs half of isinstance, for every request
             self._begin(now)
             self._hand_over(ticket.request(body), now)
             return
