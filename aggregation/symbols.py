@@ -278,8 +278,10 @@ class Symbols:
                 except BlockingIOError:  # somebody is making a symbol in it, or cleaning it
                     continue
                 try:
-                    if self._serial(slot) == 0 and self._clean(slot):
-                        return self._occupy(slot, name, prices)
+                    if self._serial(slot) == 0:
+                        if self._clean(slot):
+                            return self._occupy(slot, name, prices)
+                        break  # a slice is enough for one attempt
                 finally:
                     self._memory.slot_locks[slot].release()
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

@@ -149,6 +149,7 @@ def test_a_creation_does_not_take_a_place_that_is_not_clean_while_there_is_anoth
     symbols.delete("A")
     assert symbols.append("B", [1.0]) == 1
     assert len(slices) == 1
+    symbols.delete("B")
     attempts = 0
     while "C" not in list(symbols):
         before = len(slices)
