@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from .processes.signals import until_supervised
+
+until_supervised(lambda: None)  # a signal may come while all this is imported
+
 import os
 
 # None of the arithmetic is numpy's; without this every worker would start threads for it. Before numpy is imported.
@@ -14,7 +18,7 @@ import click
 
 from . import VERSION
 from .commands import NAMES, run
-from .logs import OWN, configure, finish
+from .logs import OWN, configure, fields, finish
 from .settings import Settings, options
 
 
@@ -28,6 +32,7 @@ def main(**values: object) -> int:
     """
     settings = Settings(**values)  # type: ignore[arg-type]
     configure(settings.log_format)
+    until_supervised(say_goodbye)
     try:
         from service.processes.serve import serve  # noqa: PLC0415 - compiles the kernels, which is told to the log
 
@@ -39,6 +44,12 @@ def main(**values: object) -> int:
         return 1
     finally:
         finish()
+
+
+def say_goodbye() -> None:
+    """The last words of a service that was stopped before it served."""
+    logging.getLogger(OWN).info("stopped", extra=fields(exit_code=0))
+    finish()
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ def _open_standard_files() -> None:
     os.close(file)
 
 
-def become_worker(number: int) -> None:
+def count_as_worker(number: int) -> None:
     """Count what this process drops in a place of its own; its predecessor's count goes on."""
     if _handler is not None:
         _handler.relay.place = 2 + number

@@ -94,6 +94,7 @@ class Door:
 
     def __init__(self, max_body: int, *, is_open: bool = True) -> None:
         self.is_open = is_open
+        self.edition = 0  # of what is remembered; a head is to be remembered in the one that it was let in by
         self._max_body = min(max_body, MOST_BODY_BYTES)
         self._tickets: dict[bytes, Ticket] = {}
 
@@ -104,7 +105,12 @@ class Door:
     def shut(self) -> None:
         """Forget all heads, and remember no more."""
         self.is_open = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget all heads, because who may come in has changed; those that were let in before are no longer so."""
         self._tickets.clear()
+        self.edition += 1
 
     def remember(self, head: bytes, method: str, headers: Collection[str], ticket: Ticket) -> None:
         """Remember a well-formed head of HTTP/1.1 that led to a resource and keeps the connection, if it may be.

@@ -89,7 +89,7 @@ class WholeRequest(Request[Any, Any]):
 class Exchange(Http):
     """All that a connection says and is told, a request at a time."""
 
-    __slots__ = ("_counters", "_door", "connection")
+    __slots__ = ("_counters", "_door", "_edition", "connection")
 
     def __init__(self, protocol: Framework) -> None:
         super().__init__(protocol)
@@ -97,6 +97,7 @@ class Exchange(Http):
         self.connection = protocol.connection
         self._counters: Counters = protocol.connection.counters
         self._door: Door = protocol.app.ctx.door
+        self._edition = 0  # of the door when the head was read
 
     def init_for_request(self) -> None:
         """Be ready for the next request, and let go of the last one's body, to which Sanic holds on until then."""
@@ -133,6 +134,7 @@ class Exchange(Http):
             raise BadRequest
         if is_last(self.request.head):
             self.keep_alive = False
+        self._edition = self._door.edition
         self.connection.become(State.BODY if self.request_body else State.HANDLING)
 
     async def _receive_head(self) -> None:
@@ -191,7 +193,7 @@ class Exchange(Http):
         if not protocol.app.config.KEEP_ALIVE:  # a stop has begun since the head was read
             self.keep_alive = False
         if type(answer) is Answer:
-            if answer.asked is not None and self.keep_alive:
+            if answer.asked is not None and self.keep_alive and self._edition == self._door.edition:
                 self._door.remember(request.head, request.method, request.headers, Ticket(*answer.asked, cell))
             whole = written(answer.said, keep_alive=self.keep_alive, head_only=bool(self.head_only))
             if self.expecting_continue and answer.status != HTTPStatus.EXPECTATION_FAILED:

@@ -1,4 +1,4 @@
-"""What decides who comes in and how: tokens and certificate, loaded once, before any worker is forked.
+"""What decides who comes in and how: tokens and certificate, loaded before any worker is forked, and upon SIGHUP.
 
 A worker that is replaced later finds them in memory, whatever has become of the files.
 """

@@ -2,12 +2,14 @@
 
 A worker is forked from here, with the memory mapped, the sockets bound and the kernels loaded, so a replacement serves
 within a fraction of a second. What the supervisor waits for are file descriptors: a worker's end (pidfd), a worker's
-word that it serves (pipe), and signals (wake-up socket).
+word that it serves (pipe), and signals (socket). What it tells a worker besides SIGTERM goes through a pipe, too.
 
 Twice a second it also looks whether the workers beat, and kills one whose event loop has stood still for too long: its
 connections would wait, and so would whoever needs a lock that it holds. Silence is summed up from look to look, and
 however long it is between two looks, half a second of it counts. So when the supervisor stood still itself, since the
 machine was suspended, or all processes of a terminal or a container were stopped, the workers have their time.
+
+As the first process of a container it is also the parent of all that lost theirs, and buries them.
 """
 
 from __future__ import annotations
@@ -20,24 +22,24 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from aggregation import SharedMemory, Symbols
-from service.logs import OWN, become_worker, fields, wait_for_room
+from service.api.access import TokenFileError
+from service.logs import OWN, count_as_worker, fields, wait_for_room
 from service.machine import Grants, MemoryGuard
 from service.metrics.counters import SharedMetrics
 from service.settings import Settings
 
 from .allocator import unmap_library_pages
-from .entrance import Entrance
+from .entrance import CertificateError, Entrance, open_entrance
+from .signals import HEARD, STOPPING, become_worker, hear
 from .warm_up import warm_kernels
 from .worker import die_with_parent, work
 
 log = logging.getLogger(OWN)
-
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-"""What ends the service."""
 
 MOST_FAILED_STARTS: Final = 5
 """Deaths in a row, before it ever served, after which a worker is not tried again: it would not get better."""
@@ -60,6 +62,7 @@ class _Worker:
     pid: int = 0
     pidfd: int = -1
     ready: int = -1
+    orders: int = -1
     serving: bool = False
     failed_starts: int = 0
     beat: float = 0.0
@@ -100,13 +103,8 @@ class Supervisor:
         self._watched_at = 0.0
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT, then stop all workers; returns the exit code."""
-        waker, woken = socket.socketpair()
-        for end in (waker, woken):
-            end.setblocking(False)
-        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-        for number in SIGNALS:
-            signal.signal(number, _leave_it_to_the_wakeup)
+        """Run until a signal says otherwise, then stop all workers; returns the exit code."""
+        woken = hear()
         self._selector.register(woken, selectors.EVENT_READ, lambda: self._on_signal(woken))
         warm_kernels()
         gc.collect()
@@ -120,12 +118,12 @@ class Supervisor:
                 key.data()
             if not self._stopping:
                 self._watch()
+            self._bury_orphans()
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 log.warning("killing workers that would not stop")
                 self._signal_all(signal.SIGKILL)
                 self._kill_at = None
-        signal.set_wakeup_fd(-1)
-        waker.close()
+        os.close(signal.set_wakeup_fd(-1))
         woken.close()
         wait_for_room()
         log.info("stopped", extra=fields(exit_code=self._exit_code))
@@ -135,14 +133,17 @@ class Supervisor:
         """Fork the process of a worker."""
         supervisor = os.getpid()
         worker.ready, ready = os.pipe()
+        orders, worker.orders = os.pipe()
+        os.set_blocking(worker.orders, False)
         self._metrics.begin(worker.number)
         # A signal to the child must not reach our wake-up socket, which it shares until it has its own handlers.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         worker.pid = os.fork()
         if worker.pid == 0:
-            self._become(worker, supervisor, ready)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            self._become(worker, supervisor, ready, orders)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         os.close(ready)
+        os.close(orders)
         self._metrics.began(worker.number, worker.pid)
         worker.serving = False
         worker.pidfd = os.pidfd_open(worker.pid)
@@ -150,16 +151,14 @@ class Supervisor:
         self._selector.register(worker.ready, selectors.EVENT_READ, lambda: self._on_ready(worker, pid))
         self._selector.register(worker.pidfd, selectors.EVENT_READ, lambda: self._on_end(worker))
 
-    def _become(self, worker: _Worker, supervisor: int, ready: int) -> None:
+    def _become(self, worker: _Worker, supervisor: int, ready: int, orders: int) -> None:
         """In the child: be the worker, and never return."""
         code = 1
         try:
             die_with_parent(supervisor)
-            become_worker(worker.number)
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            count_as_worker(worker.number)
+            become_worker()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
             self._selector.close()
             for listener in self._listeners:
                 if listener is not self._listeners[worker.number]:
@@ -168,7 +167,7 @@ class Supervisor:
             counters = self._metrics.of_worker(worker.number)
             guard = MemoryGuard(self._settings.reserve_bytes, self._grants, worker.number)
             symbols = Symbols(self._memory, guard.may_grow)
-            work(self._settings, symbols, counters, listener, lambda: _say(ready), self._entrance)
+            work(self._settings, symbols, counters, listener, lambda: _say(ready), self._entrance, orders)
             code = 0
         except BaseException:  # nothing may unwind into the supervisor
             log.exception("worker %d failed", worker.number, extra=fields(worker=worker.number))
@@ -215,6 +214,7 @@ class Supervisor:
             worker.ready = -1
         self._selector.unregister(worker.pidfd)
         os.close(worker.pidfd)
+        os.close(worker.orders)
         pid, worker.pid = worker.pid, 0
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if self._stopping:
@@ -234,13 +234,41 @@ class Supervisor:
         log.info("worker %d is replaced by process %d", worker.number, worker.pid, extra=replaced)
 
     def _on_signal(self, woken: socket.socket) -> None:
-        """SIGTERM or SIGINT: stop. A second one: at once."""
-        woken.recv(64)
-        if self._stopping:
+        """Stop, or a second time at once; or read again who may come in."""
+        numbers = woken.recv(64)
+        if STOPPING.isdisjoint(numbers):
+            if signal.SIGHUP in numbers and not self._stopping:
+                self._read_again()
+        elif self._stopping:
             self._kill_at = time.monotonic()
         else:
             log.info("stopping")
             self._stop()
+
+    def _read_again(self) -> None:
+        """Have all workers, those to come too, go by the files of tokens and certificate as they are now."""
+        if self._entrance == Entrance():
+            log.info("SIGHUP: there is neither a token file nor a certificate to read again")
+            return
+        try:
+            self._entrance = open_entrance(self._settings)
+        except (TokenFileError, CertificateError) as error:
+            log.error("%s; what was read before stays in force", error)  # noqa: TRY400 - it says all there is to say
+            return
+        for worker in self._workers:
+            if worker.pid:
+                with suppress(BlockingIOError, BrokenPipeError):  # it has orders enough, or is dying
+                    os.write(worker.orders, b"!")
+        log.info("tokens and certificate were read again")
+
+    def _bury_orphans(self) -> None:
+        """Take note of the end of children that are no workers."""
+        workers = {worker.pid for worker in self._workers}
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if ended.si_pid in workers:  # as its pidfd will tell; the next look sees further
+                    break
+                os.waitpid(ended.si_pid, 0)
 
     def _stop(self) -> None:
         """Refuse new connections, let the workers finish what they accepted, and see that they do."""
@@ -254,10 +282,6 @@ class Supervisor:
         for worker in self._workers:
             if worker.pid:
                 os.kill(worker.pid, number)
-
-
-def _leave_it_to_the_wakeup(_number: int, _frame: object) -> None:
-    """Python writes the signal to the wake-up socket; a handler must exist for that, and need not do anything."""
 
 
 def _say(ready: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import logging
 import os
 import signal
 import socket
@@ -12,16 +13,20 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aggregation import Symbols
+from service.api.access import TokenFileError
 from service.app import AnySanic, create_app
 from service.http.connection import Connection
 from service.http.tls import Handshake, Handshakes
+from service.logs import OWN
 from service.metrics.counters import Counters
 from service.settings import Settings
 
 from .allocator import keep_memory
-from .entrance import Entrance
+from .entrance import CertificateError, Entrance, open_entrance
 from .listeners import BACKLOG
 from .warm_up import warm_routes
+
+log = logging.getLogger(OWN)
 
 PR_SET_PDEATHSIG: Final = 1
 
@@ -36,10 +41,11 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
     listener: socket.socket,
     ready: Callable[[], None],
     entrance: Entrance,
+    orders: int,
 ) -> None:
     """Serve from ``listener`` until SIGTERM; call ``ready`` once it can.
 
-    SIGINT is the supervisor's: a terminal sends it to all processes at once, and the supervisor passes it on.
+    A byte that comes from the pipe ``orders`` has it read tokens and certificate again.
     """
     keep_memory()
     app = create_app(settings, symbols, guard=entrance.guard, counters=counters)
@@ -59,6 +65,7 @@ def work(  # noqa: PLR0913, PLR0917 - what was made before the fork, each part b
         # Not in the hook itself: the loop runs only for the hook then, and cannot be stopped in good order. A signal
         # that comes before is ignored here, and sent again by the supervisor once it hears that this worker serves.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, app)
+        asyncio.get_running_loop().add_reader(orders, read_again, orders, app, settings, entrance)
         ready()
 
     app.run(
@@ -76,6 +83,21 @@ def beat(counters: Counters) -> None:
     """Have the event loop say, now and from now on, that it turns; one that stands still does not."""
     counters.beat()
     asyncio.get_running_loop().call_later(BEAT_SECONDS, beat, counters)
+
+
+def read_again(orders: int, app: AnySanic, settings: Settings, entrance: Entrance) -> None:
+    """Go by the files of tokens and certificate as they are now; connections stay, but nothing that was remembered."""
+    os.read(orders, 64)
+    try:
+        read = open_entrance(settings)
+    except (TokenFileError, CertificateError) as error:  # changed once more since the supervisor read them
+        log.error("%s; what was read before stays in force", error)  # noqa: TRY400 - it says all there is to say
+        return
+    if entrance.guard is not None and read.guard is not None:
+        entrance.guard.become(read.guard)
+        app.ctx.door.forget()
+    if read.tls is not None:
+        app.ctx.handshakes.context = read.tls
 
 
 def stop(app: AnySanic) -> None:
