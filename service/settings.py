@@ -72,7 +72,7 @@ class Settings:
         8.0, Number(1, whole=False), "How long a worker's event loop may stand still before it is killed and replaced."
     )
     stop_seconds: float = _option(
-        10.0, Number(0.1, whole=False), "How long requests in flight may take to finish at a stop."
+        5.0, Number(0.1, whole=False), "How long requests in flight may take to finish at a stop."
     )
     token_file: str | None = _option(
         None, str, 'Who may come in: lines "read TOKEN" and "write TOKEN". Without it, everybody.'

@@ -14,6 +14,7 @@ from service.logs import OWN, fields
 from service.machine import available_bytes
 from service.settings import MEBIBYTE, Settings
 
+from .descriptors import provide_descriptors
 from .entrance import CertificateError, open_entrance, warn_if_exposed
 from .listeners import listen, url
 from .supervisor import Supervisor
@@ -31,6 +32,7 @@ def serve(settings: Settings) -> int:
         click.UsageError: the address cannot be listened on, the memory not be mapped, or tokens or certificate not be
             used.
     """
+    settings = provide_descriptors(settings)
     if (settings.cert is None) != (settings.key is None):
         raise click.UsageError("--cert and --key go together: one was given without the other")
     try:

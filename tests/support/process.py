@@ -212,9 +212,11 @@ def _pss(pid: int) -> int:
 class Process(Tenfold):
     """The command of the README, or another module that says on stderr where it listens."""
 
-    def __init__(self, *arguments: str, module: str = "service", env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, module: str = "service", env: dict[str, str] | None = None, before: str = ":"
+    ) -> None:
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -284,10 +286,15 @@ class Forked(Tenfold):
 
 
 @contextmanager
-def running(*arguments: str, env: dict[str, str] | None = None, **options: object) -> Iterator[Process]:
-    """A service on a free port, with options as given or by their names, gone at the end whatever happens."""
+def running(
+    *arguments: str, env: dict[str, str] | None = None, before: str = ":", **options: object
+) -> Iterator[Process]:
+    """A service on a free port, with options as given or by their names, gone at the end whatever happens.
+
+    The shell that is replaced by it runs the command ``before``.
+    """
     named = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    with until_done(Process("--port", "0", *arguments, *named, env=env)) as process:
+    with until_done(Process("--port", "0", *arguments, *named, env=env, before=before)) as process:
         yield process
 
 
