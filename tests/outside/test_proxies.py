@@ -14,6 +14,7 @@ import pytest
 from tests.support.load import Client, count_of, numbers, together
 from tests.support.process import Process, running
 from tests.support.programs import free_port, serving
+from tests.support.scrape import Scrape
 from tests.support.sockets import Wire, post
 
 NGINX: Final = """
@@ -68,6 +69,10 @@ PROXIES: Final = {
     "HAProxy": ("haproxy", HAPROXY, ("-f", "{configuration}")),
 }
 
+CLIENTS: Final = 8
+TURNS: Final = 60
+"""Requests of each kind that a client makes; without keep-alive each would need a connection."""
+
 MAX_BODY: Final = 1 << 20
 GOOD: Final = b'{"symbol": "A", "values": [1]}'
 
@@ -107,28 +112,31 @@ def proxied(request: pytest.FixtureRequest, service: Process, tmp_path: Path) ->
         yield Proxied(service, port)
 
 
-def converse(symbol: str, number: int, client: Client) -> None:
-    """Add and ask in turn: each answer is the one to its request."""
-    base = number * 1_000_000
-    for turn in range(60):
-        receipt = client.add(symbol, numbers(base, turn, turn + 1))
-        assert receipt.told == (200, {"symbol": symbol, "added": 1, "count": turn + 1})
-        assert count_of(client.stats(symbol, 1 + turn % 4), 1 + turn % 4, base) == turn + 1
+def accepted(service: Process) -> float:
+    """How many connections it has served so far."""
+    return Scrape.of(service.url)["tenfold_connections_accepted_total"]
 
 
-def converse_anew(url: str, number: int) -> None:
+def converse(url: str, number: int) -> None:
+    """Add and ask in turn about a symbol of one's own: each answer is the one to its request."""
+    symbol, base = f"S{number}", number * 1_000_000
     with Client(url) as client:
-        converse(f"S{number}", number, client)
-        assert client.delete(f"S{number}").status == 204
+        for turn in range(TURNS):
+            receipt = client.add(symbol, numbers(base, turn, turn + 1))
+            assert receipt.told == (200, {"symbol": symbol, "added": 1, "count": turn + 1})
+            assert count_of(client.stats(symbol, 1 + turn % 4), 1 + turn % 4, base) == turn + 1
+        assert client.delete(symbol).status == 204
 
 
 def test_each_answer_through_a_proxy_is_the_one_to_its_request(proxied: Proxied) -> None:
-    """Eight clients share the proxy's connections: no 502, no answer lost, none at the wrong request."""
-    together(*(partial(converse_anew, proxied.url, number) for number in range(8)))
+    """Eight clients share the few connections that the proxy keeps: no answer lost, none at the wrong request."""
+    before = accepted(proxied.service)
+    together(*(partial(converse, proxied.url, number) for number in range(CLIENTS)))
+    assert accepted(proxied.service) - before < TURNS
 
 
 def answered(port: int, body: bytes, times: int) -> Counter[int]:
-    """The statuses of a body that is sent over and over, on a connection that is kept where it may be; 0 is none."""
+    """The statuses of a body that is sent over and over, each time on a new connection; 0 is none."""
     statuses = Counter[int]()
     for _ in range(times):
         with Wire(port) as wire:
@@ -147,7 +155,7 @@ def test_a_body_of_any_size_is_answered_through_a_proxy(proxied: Proxied, name: 
     body, status = BODIES[name]
     statuses = together(*(partial(answered, proxied.port, body, 5) for _ in range(4)))
     assert sum(statuses, Counter[int]()) == {status: 20}
-    converse_anew(proxied.url, 9)
+    converse(proxied.url, 9)
 
 
 def abort(port: int, times: int) -> None:
@@ -161,7 +169,7 @@ def abort(port: int, times: int) -> None:
 def test_clients_that_abort_behind_a_proxy_spoil_no_answer(proxied: Proxied) -> None:
     """Beside clients that leave, in the middle of a body or of waiting, all others have their own answers."""
     aborting = [partial(abort, proxied.port, 60) for _ in range(2)]
-    together(*(partial(converse_anew, proxied.url, number) for number in range(4)), *aborting)
+    together(*(partial(converse, proxied.url, number) for number in range(4)), *aborting)
     with Client(proxied.url) as client:
         counts = {one["symbol"]: one["count"] for one in client.request("GET", "/symbols/").document["symbols"]}
         assert counts.get("GONE", 0) in range(0, 2 * 2 * 20 + 1, 2)
