@@ -4,6 +4,8 @@ import asyncio
 from itertools import pairwise
 
 from service.http.limits import Turns
+from tests.support.process import running
+from tests.support.sockets import HEALTH, Wire, chunk, request
 
 
 async def test_one_goes_on_in_a_turn_of_the_loop_where_pipelining() -> None:
@@ -36,3 +38,16 @@ async def test_whoever_has_gone_holds_nobody_up() -> None:
     await asyncio.wait_for(stays, 1)
     assert gone.cancelled()
     await asyncio.wait_for(turns.mine(), 1)
+
+
+def test_a_body_in_chunks_of_a_byte_holds_nobody_up() -> None:
+    """While two hundred thousand chunks are taken another client has its turns: hundreds of answers, not a few."""
+    with running(workers=1) as service, Wire(service.port) as chunked, Wire(service.port) as other:
+        chunked.send(request("POST", "/add_batch", "Transfer-Encoding: chunked"), chunk(b" ") * 200_000 + chunk(b""))
+        answers = 0
+        while not chunked.has_answer():
+            assert other.ask(HEALTH).status == 200
+            answers += 1
+        assert chunked.answer().status == 400
+        assert answers > 50
+        service.stop_cleanly()
