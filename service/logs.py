@@ -190,8 +190,9 @@ def configure(log_format: str) -> None:
 def _open_standard_files() -> None:
     """Open stdin, stdout and stderr if they were closed, or a socket would get the number of one and be written to."""
     while (file := os.open(os.devnull, os.O_RDWR)) <= STDERR:
-        os.set_inheritable(file, True)
+        pass
     os.close(file)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - there was none
 
 
 def count_as_worker(number: int) -> None:

@@ -21,6 +21,7 @@ import selectors
 import signal
 import socket
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -139,7 +140,9 @@ class Supervisor:
         self._metrics.begin(worker.number)
         # A signal to the child must not reach our wake-up socket, which it shares until it has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-        worker.pid = os.fork()
+        with warnings.catch_warnings():  # newer Pythons warn of threads; the one that writes the log holds nothing
+            warnings.simplefilter("ignore")
+            worker.pid = os.fork()
         if worker.pid == 0:
             self._become(worker, supervisor, ready, orders)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)

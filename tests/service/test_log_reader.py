@@ -38,7 +38,18 @@ class Started:
     def __init__(self, stderr: int | IO[bytes], shell: str = "") -> None:
         with socket.create_server(("127.0.0.1", 0)) as one:
             port = one.getsockname()[1]
-        command = [sys.executable, "-m", "service", "--port", str(port), "--workers", "2", "--max-k", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "service",
+            "--port",
+            str(port),
+            "--workers",
+            "2",
+            "--max-k",
+            "2",
+            "--preallocate",
+        ]
         if shell:
             command = ["/bin/sh", "-c", f'exec "$@" {shell}', "sh", *command]
         self.url = f"http://127.0.0.1:{port}"
