@@ -25,11 +25,12 @@ import time
 from collections import Counter, deque
 from typing import Final, Protocol
 
-from service.logs import OWN, QUIET_SECONDS, fields, report_left_out
+from service.logs import OWN, QUIET_SECONDS, REQUESTS, fields, report_left_out
 from service.machine import give_back_memory
 from service.settings import Limits
 
 log = logging.getLogger(OWN)
+failures = logging.getLogger(REQUESTS)
 
 SWEEP_SECONDS: Final = 0.5
 """How late a deadline may be noticed."""
@@ -44,7 +45,7 @@ GIVE_BACK_TIMES: Final = 4
 
 MOST_LINGERING: Final = 256
 """Connections that wait for their clients to read the last answer. They are not among those served, and cost a socket
-each; when there is one more the oldest is closed."""
+each, so there are no more than connections, either; when there is one too many the oldest is closed."""
 
 SENT_AWAY: Final = {
     "refused": "refused %d connections beyond the most that are served",
@@ -153,8 +154,8 @@ class Sweeper:
         pause = SWEEP_SECONDS
         try:
             pause = self._sweep(time.monotonic())
-        except Exception:
-            log.exception("a sweep failed")
+        except Exception:  # noqa: BLE001 - the next one is made all the same
+            failures.exception("a sweep failed")
         finally:
             asyncio.get_running_loop().call_later(pause, self.start)
 
@@ -164,8 +165,8 @@ class Sweeper:
         for connection in [*self.connections, *self.lingering]:
             try:
                 cut += connection.sweep(now)
-            except Exception:  # the others are looked at all the same
-                log.exception("a connection failed")
+            except Exception:  # noqa: BLE001 - the others are looked at all the same
+                failures.exception("a connection failed")
                 connection.abort()
             if cut >= MOST_CUT:
                 return BREATH_SECONDS
@@ -178,7 +179,7 @@ class Sweeper:
     def linger(self, client: Client) -> None:
         """Look after a connection until its client has taken the last answer; the oldest such one makes room. O(1)."""
         self.lingering[client] = None
-        if len(self.lingering) > MOST_LINGERING:
+        if len(self.lingering) > min(MOST_LINGERING, self.limits.connections):
             oldest = next(iter(self.lingering))
             del self.lingering[oldest]
             oldest.abort()

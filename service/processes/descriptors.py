@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from service.http.limits import MOST_LINGERING
 from service.logs import OWN, fields
 from service.settings import Settings
 
@@ -19,9 +20,6 @@ OPEN_ANYWAY: Final = 64
 
 OPEN_FOR_A_WORKER: Final = 4
 """In the supervisor, and in workers, which inherit them: a socket, two pipes, a pidfd."""
-
-MOST_CLOSING: Final = 256
-"""Connections besides those that are served: refused or answered, and about to be closed."""
 
 
 def provide_descriptors(settings: Settings) -> Settings:
@@ -36,7 +34,7 @@ def provide_descriptors(settings: Settings) -> Settings:
     others = OPEN_ANYWAY + OPEN_FOR_A_WORKER * settings.workers
     each = 1 if settings.cert is None else 2  # as many as there are connections may be in their handshakes
     wanted = settings.max_connections
-    needed = others + each * wanted + min(MOST_CLOSING, wanted)
+    needed = others + each * wanted + min(MOST_LINGERING, wanted)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -44,7 +42,7 @@ def provide_descriptors(settings: Settings) -> Settings:
     if most == needed:
         return settings
     left = most - others
-    connections = max((left - MOST_CLOSING) // each, min(MOST_CLOSING, left // (each + 1)))
+    connections = max((left - MOST_LINGERING) // each, min(MOST_LINGERING, left // (each + 1)))
     if connections < 1:
         raise click.UsageError(f"{settings.workers} workers need more file descriptors than {hard} (ulimit -Hn)")
     log.warning(
