@@ -79,7 +79,7 @@ STDERR: Final = 2
 LAST_SECONDS: Final = 0.5
 """How long the last lines may wait for room, and then take to be written. A reader that is there takes some ms."""
 
-MOST_RECORD_BYTES: Final = 128 * 1024
+MOST_RECORD_BYTES: Final = 256 * 1024
 """More than a record has: a traceback of 40 lines of 300 characters, each of which JSON may write with 12 bytes."""
 
 MOST_PROCESSES: Final = 2 + 1024
@@ -159,7 +159,10 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put a record on its way."""
-        self.relay.put(self._written(record))
+        try:
+            self.relay.put(self._written(record))
+        except Exception:  # noqa: BLE001 - as all handlers do: whoever logs something does not fail for it
+            self.handleError(record)
 
     def _written(self, record: logging.LogRecord) -> bytes:
         return f"{self.format(record)}\n".encode()
