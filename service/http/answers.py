@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from sanic import HTTPResponse
+from sanic.exceptions import SanicException
 
 from service.api.problems import PROBLEM_JSON, Problem
 from service.api.resources import Question, Resource
@@ -52,3 +53,11 @@ class Answer(HTTPResponse):
         super().__init__(None, status_of(said))
         self.said = said
         self.asked = asked
+
+
+class RefusalError(SanicException):
+    """A refusal in our words, from where the framework expects its own."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(status_code=problem.status.value)
+        self.problem = problem

@@ -14,23 +14,24 @@ It adds to Sanic's ``Http``:
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from sanic import Request, Sanic
-from sanic.exceptions import BadRequest, RequestCancelled, SanicException
+from sanic.exceptions import BadRequest, ExpectationFailed, PayloadTooLarge, RequestCancelled, SanicException
 from sanic.http import Http
 from sanic.http.constants import Stage
 from sanic.http.http1 import HTTP_CONTINUE
 from sanic.router import Router
 from sanic_routing.exceptions import NotFound
 
+from service.api.batch import choose_reader
+from service.api.problems import Problem
 from service.metrics.counters import Counters, first_cell
 
-from .answers import Answer, written
+from .answers import Answer, RefusalError, written
 from .door import Door, Ticket
-from .heads import BARE_LINE_FEED, DIGITS, HEAD_END, is_last, is_well_formed
+from .heads import BARE_LINE_FEED, CHUNK_LINE, DIGITS, HEAD_END, is_last, is_well_formed
 from .states import State
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ NO_ROUTE: Final = "none"
 
 CHUNKS_A_TURN: Final = 64
 """Chunks of a byte take some 2 µs each, and what is read ahead holds 40,000 of them."""
+
+MOST_CHUNK_LINE: Final = 256
+"""Bytes before a chunk: its size has at most 15, the rest are extensions, which nobody asked for."""
 
 _NO_ROUTE_CELL: Final = first_cell(0)
 
@@ -79,9 +83,22 @@ class OneSlash(Router):
 class WholeRequest(Request[Any, Any]):
     """A request whose body is taken at once where that is possible; the framework would go by pieces."""
 
+    @property
+    def path(self) -> str:
+        """The path; that of a whole URL may be missing, which means the root."""
+        return (self._parsed_url.path or b"/").decode()
+
     async def receive_body(self) -> None:
-        """Receive the body, if it was not received already."""
+        """Receive the body, if it was not received already.
+
+        Raises:
+            RefusalError: the client asks before it sends it, and it would be of no use.
+        """
         stream: Any = self.stream
+        if stream.expecting_continue and self.method == "POST":
+            reader = choose_reader(self.headers.get("content-type"), self.headers.get("content-encoding"))
+            if isinstance(reader, Problem):
+                raise RefusalError(reader)
         body = stream.whole_body()
         if body is None:
             body = bytearray()  # the framework would keep a million chunks, and join them in one go
@@ -121,6 +138,7 @@ class Exchange(Http):
 
         Raises:
             BadRequest: it is not well-formed.
+            ExpectationFailed: it expects what is not known here.
         """
         while self.connection.stuck:
             await self.protocol._can_write.wait()  # noqa: SLF001 - who takes no answers is asked nothing more
@@ -128,33 +146,49 @@ class Exchange(Http):
         if self.connection.pipelined:
             await self.protocol.app.ctx.turns.mine()
         try:
-            if self.recv_buffer.find(HEAD_END) < 0:
+            if self.recv_buffer.find(HEAD_END) < 0 or self.recv_buffer.startswith(b"\r"):
                 await self._receive_head()
             await super().http1_request_header()
         except SanicException:  # whose body would depend on how far the framework had come
             self.head_only = self.recv_buffer.startswith(b"HEAD ")
             raise
         if not is_well_formed(self.request.head):
-            self.keep_alive = False
             raise BadRequest
-        if is_last(self.request.head):
-            self.keep_alive = False
+        self.keep_alive = bool(self.protocol.app.config.KEEP_ALIVE) and not is_last(self.request.head)
+        if "expect" in self.request.headers:
+            self._consider_expectations()
         self._edition = self._door.edition
         self.connection.become(State.BODY if self.request_body else State.HANDLING)
 
     async def _receive_head(self) -> None:
         """Wait until the head is whole, or longer than it may be. O(bytes), however many pieces they come in.
 
+        An empty line in front of it is passed over, once: RFC 9112, section 2.2.
+
         Raises:
-            BadRequest: its lines end with bare line feeds, so that its end would never come.
+            BadRequest: its lines end with bare line feeds, so that its end would never come, or a line is empty.
         """
         received, looked = self.recv_buffer, 0
+        while not received or received == b"\r":
+            await self._receive_more()
+        if received.startswith(b"\r\n"):
+            del received[:2]
         while received.find(HEAD_END, max(0, looked - 3)) < 0 and len(received) < self.HEADER_MAX_SIZE:
-            if BARE_LINE_FEED.search(received, looked):
-                self.keep_alive = False
+            if BARE_LINE_FEED.search(received, looked) or received.startswith(b"\r\n"):
                 raise BadRequest
             looked = len(received)
             await self._receive_more()
+
+    def _consider_expectations(self) -> None:
+        """See what the client expects, if that may be: RFC 9110, section 10.1.1.
+
+        Raises:
+            ExpectationFailed: it is not known here.
+        """
+        if any(one.lower() != "100-continue" for one in self.request.headers.getall("expect")):
+            raise ExpectationFailed
+        if self.request.version == "1.0":  # knows no interim answers
+            self.expecting_continue = False
 
     def whole_body(self) -> bytes | None:
         """Take the body, if all of it has come and nothing else need be done for it: most are small and come whole."""
@@ -172,22 +206,39 @@ class Exchange(Http):
         """Read some of a body; after some chunks let other connections have their turn first.
 
         Raises:
-            BadRequest: a chunk does not end where its size says.
+            BadRequest: a chunk does not end where its size says, or what is said of the next one is not well-formed.
+            PayloadTooLarge: it is; also before the client is told to send it.
         """
+        if self.expecting_continue:
+            if (self.request_bytes or 0) > self.request_max_size:
+                raise PayloadTooLarge
+            self.expecting_continue = False
+            await self._send(HTTP_CONTINUE)
         body: object = self.request_body
         if body == "chunked" and self.request_bytes_left == 0:
             self._chunks += 1
             if self._chunks % CHUNKS_A_TURN == 0:
                 await self.protocol.app.ctx.turns.mine()
-            while len(self.recv_buffer) < 2:  # noqa: PLR2004 - CR and LF
-                await self._receive_more()
-            if not self.recv_buffer.startswith(b"\r\n"):
-                self.keep_alive = False
-                raise BadRequest
+            await self._receive_chunk_line()
         data: bytes | None = await super().read()
         if not self.request_body and self.connection.state is State.BODY:
             self.connection.become(State.HANDLING)
         return data
+
+    async def _receive_chunk_line(self) -> None:
+        """Wait for what stands before a chunk.
+
+        Raises:
+            BadRequest: it is not well-formed.
+        """
+        received = self.recv_buffer
+        while (end := received.find(b"\r\n", 2)) < 0 and len(received) < MOST_CHUNK_LINE:
+            if not b"\r\n".startswith(received[:2]):
+                break
+            await self._receive_more()
+        if not 0 <= end < MOST_CHUNK_LINE or not CHUNK_LINE.fullmatch(received, 0, end):
+            self.keep_alive = False
+            raise BadRequest
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         """Count an answer that has somebody to go to, remember what it was asked by, and send it."""
@@ -200,13 +251,12 @@ class Exchange(Http):
         self.connection.become(State.ANSWERING)
         if not protocol.app.config.KEEP_ALIVE:  # a stop has begun since the head was read
             self.keep_alive = False
+        if self.expecting_continue:  # whether a body comes that was not asked for nobody can know
+            self.expecting_continue = self.keep_alive = False
         if type(answer) is Answer:
             if answer.asked is not None and self.keep_alive and self._edition == self._door.edition:
                 self._door.remember(request.head, request.method, request.headers, Ticket(*answer.asked, cell))
             whole = written(answer.said, keep_alive=self.keep_alive, head_only=bool(self.head_only))
-            if self.expecting_continue and answer.status != HTTPStatus.EXPECTATION_FAILED:
-                whole = HTTP_CONTINUE + whole
-            self.expecting_continue = False
             self.response_func = None  # type: ignore[assignment] # as the framework itself does
             await self._send(whole)
             self.stage = Stage.IDLE

@@ -25,7 +25,7 @@ from service.metrics.exposition import CONTENT_TYPE
 from service.metrics.families import metrics_text
 from service.settings import Settings
 
-from .answers import Answer
+from .answers import Answer, RefusalError
 
 log = logging.getLogger(REQUESTS)
 
@@ -117,6 +117,8 @@ class ProblemHandler(ErrorHandler):
         """Turn an exception into a problem; one that we did not foresee is logged and becomes a plain 500."""
         if isinstance(exception, RequestCancelled):  # the client has gone; nobody will read this
             return HTTPResponse(status=HTTPStatus.BAD_REQUEST.value)
+        if isinstance(exception, RefusalError):
+            return Answer(exception.problem)
         if not isinstance(exception, SanicException):
             route = request.route.path if request is not None and request.route else "no route"
             log.error("failed at %s", route, exc_info=exception)

@@ -33,23 +33,50 @@ HOST: Final = re.compile(
 )
 """A name or an address, and perhaps a port: RFC 3986, section 3.2. It may be empty."""
 
-CLOSE: Final = re.compile(rb"\r\nconnection:(?:[^\r]*[ \t,])?close[ \t]*(?=[,\r]|$)", re.IGNORECASE)
-"""Among the options of any Connection header; the framework looks at the last header only."""
+AUTHORITY: Final = re.compile(rb"https?://(?!:)([^/?#]+)", re.IGNORECASE)
+"""The beginning of a target in absolute form, as a client sends it to a proxy."""
+
+_OPTION: Final = rb"\r\nconnection:(?:[^\r]*[ \t,])?%b[ \t]*(?=[,\r]|$)"
+CLOSE: Final = re.compile(_OPTION % b"close", re.IGNORECASE)
+KEEP_ALIVE: Final = re.compile(_OPTION % b"keep-alive", re.IGNORECASE)
+"""Among the options of any Connection header; the framework looks at the last header only, and knows one option."""
+
+CODING_LINE: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+
+CHUNK_LINE: Final = re.compile(rb"\r\n[0-9A-Fa-f]{1,15}[\t ]*+(?:;[\t -~\x80-\xff]*+)?+")
+"""What stands before a chunk, the end of the one before it included. Extensions are ignored, but for their grammar."""
 
 
 def is_well_formed(head: bytes) -> bool:
-    """Whether the head of a request is as the grammar has it, with exactly one Host, or none before HTTP/1.1.
+    """Whether the head of a request is as the grammar has it, in what it leaves to other rules, too.
 
-    The latter is RFC 9112, section 3.2.
+    It has exactly one Host, or none before HTTP/1.1 (RFC 9112, section 3.2), which had no Transfer-Encoding either
+    (6.1), and its target is a path, or a whole URL, or, of OPTIONS, a star (3.2).
     """
-    if not HEAD.fullmatch(head):
+    if not HEAD.fullmatch(head) or not _has_target(*head.split(b" ", 2)[:2]):
+        return False
+    if _is_old(head) and CODING_LINE.search(head):
         return False
     hosts = HOST_LINE.findall(head)
     if not hosts:
-        return head.split(b"\r\n", 1)[0].endswith(b"HTTP/1.0")
+        return _is_old(head)
     return len(hosts) == 1 and HOST.fullmatch(hosts[0].strip(b" \t")) is not None
 
 
 def is_last(head: bytes) -> bool:
-    """Whether the client says that no request follows: RFC 9112, section 9.6."""
-    return CLOSE.search(head) is not None
+    """Whether no request may follow on the connection: RFC 9112, section 9.3."""
+    return CLOSE.search(head) is not None or (_is_old(head) and not KEEP_ALIVE.search(head))
+
+
+def _is_old(head: bytes) -> bool:
+    """Whether it is of HTTP/1.0."""
+    return head.split(b"\r\n", 1)[0].endswith(b"HTTP/1.0")
+
+
+def _has_target(method: bytes, target: bytes) -> bool:
+    if target.startswith(b"/"):
+        return True
+    authority = AUTHORITY.match(target)
+    if authority is None:
+        return (method, target) == (b"OPTIONS", b"*")
+    return HOST.fullmatch(authority[1]) is not None

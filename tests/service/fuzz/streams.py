@@ -124,10 +124,11 @@ class Understood(NamedTuple):
 def understood(stream: bytes) -> tuple[list[Understood], str]:
     """The whole requests that h11 finds in a stream, and why it finds no more: "" if it only waits for bytes."""
     found: list[Understood] = []
-    protocol = h11.Connection(our_role=h11.SERVER, max_incomplete_event_size=1 << 20)
-    protocol.receive_data(stream)
     try:
         while True:
+            # An empty line in front of a request is passed over once, which h11 does not do.
+            protocol = h11.Connection(our_role=h11.SERVER, max_incomplete_event_size=1 << 20)
+            protocol.receive_data(stream.removeprefix(b"\r\n"))
             request = protocol.next_event()
             if not isinstance(request, h11.Request):
                 return found, ""
@@ -143,6 +144,6 @@ def understood(stream: bytes) -> tuple[list[Understood], str]:
             protocol.send(h11.EndOfMessage())
             if protocol.our_state is not h11.DONE:  # the client wants the connection closed
                 return found, "closed"
-            protocol.start_next_cycle()
+            stream = protocol.trailing_data[0]
     except h11.RemoteProtocolError as error:
         return found, str(error)

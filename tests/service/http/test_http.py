@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.load import Client
 from tests.support.process import Process, running, until
-from tests.support.sockets import HEALTH, Wire, answers, ask_once, chunk, last, post, request
+from tests.support.sockets import CONTINUE, HEALTH, Wire, answers, ask_once, chunk, last, post, request
 
 REQUEST_SECONDS = 1.0
 MAX_CONNECTIONS = 40
@@ -65,6 +65,24 @@ BAD: dict[str, tuple[bytes, int]] = {
         f"chunk size {size!r}": (CHUNKED + size + b"\r\n" + BODY + b"\r\n" + END, 400)
         for size in (b"zz", b" 1e", b"-1e", b"+1e", b"1_e", b"", b"0x1e", "１e".encode(), b"F" * 30)
     },
+    **{
+        f"chunk extension {line!r}": (CHUNKED + chunk(BODY).replace(b"\r\n", line + b"\r\n", 1) + END, 400)
+        for line in (b";a\nb", b";a\rb", b";\x00", b";" + b"a" * 300, b" x", b";a\n")
+    },
+    "HTTP/1.0 in chunks": (GOOD["chunked"].replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
+    "HTTP/1.0 in chunks, to be kept": (
+        head("Connection: keep-alive", "Transfer-Encoding: chunked").replace(b"HTTP/1.1", b"HTTP/1.0"),
+        400,
+    ),
+    "two empty lines before a request": (b"\r\n\r\n" + HEALTH, 400),
+    "a star for a target": (request("GET", "*"), 400),
+    "a star with more to it": (request("OPTIONS", "*/health"), 400),
+    **{
+        f"target {target}": (request("GET", target), 400)
+        for target in ("ftp://a/health", "http://", "http:///health", "http://:80/", "http://u@a/")
+    },
+    "unknown Expect without a body": (health("Expect: 200-ok"), 417),
+    "an unknown Expect beside a known one": (health("Expect: 100-continue", "Expect: foo"), 417),
     "chunk without its end": (CHUNKED + chunk(BODY)[:-2] + b"XX" + END, 400),
     "chunk trailer": (CHUNKED + chunk(BODY) + b"0\r\nX: y\r\n\r\n", 400),
     "gzip, chunked": (head("Transfer-Encoding: gzip, chunked"), 400),
@@ -144,6 +162,49 @@ def test_every_framing_of_a_batch_is_served_content_length_and_chunked(service: 
 def test_every_well_formed_host_is_served(service: Process, head: bytes) -> None:
     """A host may be a name or an address, with a port or without, or empty; only HTTP/1.0 may leave it out."""
     assert ask_once(service.port, head).status == 200
+
+
+@pytest.mark.parametrize("target", ["http://a", "HTTP://a:80", "https://[::1]?x=1", "http://a/"])
+def test_a_whole_url_without_a_path_is_the_root(service: Process, target: str) -> None:
+    """A target in absolute form is served, as RFC 9112, section 3.2.2 wants it; where it has no path, as /."""
+    with Wire(service.port) as wire:
+        assert wire.ask(request("GET", target)).content == wire.ask(request("GET", "/")).content
+        assert wire.ask(request("GET", "http://a/health")).status == 200
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+def test_an_empty_line_before_a_request_is_passed_over(service: Process, pause: float) -> None:
+    """One CRLF in front of a request, as some clients send after a body, is no part of it, however it arrives."""
+    with Wire(service.port) as wire:
+        received = wire.exchange([b"\r", b"\n" + HEALTH, b"\r\n", HEALTH + b"\r\n" + last(HEALTH)], pause)
+    assert [answer.status for answer in answers(received)] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"],
+        ["Connection: te", "TE: trailers"],
+        ["Connection: keep-alive, te"],
+        ["Connection: keep-alive", "Connection: Upgrade", "Upgrade: websocket"],
+    ],
+)
+def test_other_options_of_a_connection_keep_it_alive_upgrade_h2c(service: Process, headers: list[str]) -> None:
+    """What is not served of HTTP/2 and the like is ignored: such a request is answered, and so is the next one."""
+    with Wire(service.port) as wire:
+        for one in (health(*headers), HEALTH, health(*headers)):
+            answer = wire.ask(one)
+            assert (answer.status, answer.closes) == (200, False)
+
+
+@pytest.mark.parametrize(
+    "headers", [[], ["Connection: te"], ["Connection: keep-alive, close"], ["Connection: keep-alive"]]
+)
+def test_http_1_0_is_kept_only_if_it_asks_for_it(service: Process, headers: list[str]) -> None:
+    """Before HTTP/1.1 a connection ends with its answer, unless the client says keep-alive and does not say close."""
+    with Wire(service.port) as wire:
+        answer = wire.ask(health(*headers).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert (answer.status, answer.closes) == (200, headers != ["Connection: keep-alive"])
 
 
 @pytest.mark.parametrize("piece", [1, 3, 4, 7])
@@ -339,10 +400,39 @@ def test_a_malformed_head_400_is_the_same_however_it_arrives(service: Process, m
         assert refused.endswith(b"}") == (method == b"GET")
 
 
-def test_a_refusal_405_before_the_body_is_the_only_answer_to_expect_100_continue(service: Process) -> None:
-    """Whoever asks before it sends is told once, even if the body then comes and is passed over."""
-    refused = health("Expect: 100-continue", "Content-Length: 2").replace(b"GET", b"POST", 1)
+WAITING = "Expect: 100-continue"
+WITHOUT_ASKING = {
+    "405": (request("POST", "/health", WAITING, "Content-Length: 2"), 405),
+    "404": (request("POST", "/nothing", WAITING, "Content-Length: 2"), 404),
+    "413": (head(WAITING, "Content-Length: 2000000"), 413),
+    "415": (head(WAITING, "Content-Length: 2", "Content-Type: text/xml"), 415),
+    "415, compressed, in chunks": (head(WAITING, "Transfer-Encoding: chunked", "Content-Encoding: gzip"), 415),
+    "400": (head(WAITING, "Content-Length: x"), 400),
+    "417": (head("Expect: foo", "Content-Length: 2"), 417),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_ASKING)
+def test_nobody_is_told_100_continue_who_is_about_to_be_refused(service: Process, name: str) -> None:
+    """Who asks before it sends is refused at once, and the connection ends: what came after it could be either."""
+    refused, status = WITHOUT_ASKING[name]
     with Wire(service.port) as wire:
-        received = wire.exchange([refused, b"{}", last(HEALTH)], 0.05)
-    assert received.count(b"HTTP/1.1 100 Continue") == 1
-    assert [answer.status for answer in answers(received)] == [405, 200]
+        received = wire.exchange([refused, b"{}", HEALTH], 0.05)
+    assert b"100 Continue" not in received
+    assert [(answer.status, answer.closes) for answer in answers(received)] == [(status, True)]
+
+
+def test_100_continue_is_sent_to_http_1_1_alone(service: Process) -> None:
+    """Who waits for it is told to send, also in chunks; HTTP/1.0 does not know of it, and is not told."""
+    for start, rest in (
+        (head(WAITING, LENGTH), BODY),
+        (head(WAITING, "Transfer-Encoding: chunked"), chunk(BODY) + END),
+    ):
+        with Wire(service.port) as wire:
+            wire.send(start)
+            assert wire.socket.recv(1000) == CONTINUE
+            assert wire.ask(rest).status == 200
+    with Wire(service.port) as wire:
+        received = wire.exchange([head(WAITING, LENGTH).replace(b"HTTP/1.1", b"HTTP/1.0"), BODY], 0.05)
+    assert b"100 Continue" not in received
+    assert [answer.status for answer in answers(received)] == [200]
