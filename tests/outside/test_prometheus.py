@@ -218,6 +218,15 @@ KINDS: Final = {
 """Alerts of refusals, and what raises them."""
 
 
+def test_each_alert_of_refusals_is_raised_below() -> None:
+    """Whatever rule counts answers by their status, or connections that were not served, has its burst here."""
+    counted = r'status="|tenfold_connections_(refused|timed_out)_total'
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    assert {rule["alert"] for group in groups for rule in group["rules"] if re.search(counted, rule["expr"])} == {
+        *KINDS
+    }
+
+
 @pytest.mark.parametrize("alert", KINDS)
 def test_a_burst_of_ten_refusals_raises_its_alert_within_two_scrapes(watched: Watched, alert: str) -> None:
     """Ten refusals in a row, after none at all: the alert is there when Prometheus has scraped twice, and no other."""
