@@ -9,8 +9,8 @@ A folder is a room, and its name says what may stand in it. Who may import whom,
 * ``http/``       how bytes come in and go out: connections and their states, limits, heads, TLS, Sanic's handlers
 * ``api/``        what is asked and what is answered: batches, queries, documents, problems, a function a resource
 * ``metrics/``    what is watched: counters that all workers share, how they are written down, alerts
-* ``machine``, ``settings``, ``commands``, ``logs``: the memory that is left, every option, how a command line speaks,
-  what reaches the log
+* ``machine``, ``settings``, ``commands``, ``logs``, ``relay``: the memory that is left, every option, how a command
+  line speaks, what reaches the log, and how
 
 Read ``settings``, then ``api/`` from ``resources`` on: that is what tenfold does. ``http/`` and ``processes/`` are how.
 """

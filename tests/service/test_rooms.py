@@ -23,6 +23,7 @@ ORDER = (
     "settings",
     "commands",
     "logs",
+    "relay",
     "__init__",
 )
 """From the top down: each may import what comes after it."""
@@ -34,6 +35,7 @@ NEVER = {
     "processes": {"orjson"},
     "settings": {"sanic"},
     "logs": {"sanic"},
+    "relay": {"sanic"},
     "machine": {"sanic"},
 }
 """What never enters a room."""
