@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -39,12 +38,12 @@ def until_supervised(goodbye: Callable[[], None]) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def hear() -> socket.socket:
-    """In the supervisor: have signals written, each as a byte that is its number, to the socket that is returned."""
-    waker, woken = socket.socketpair()
-    for end in (waker, woken):
-        end.setblocking(False)
-    signal.set_wakeup_fd(waker.detach(), warn_on_full_buffer=False)
+def hear() -> int:
+    """In the supervisor: have signals written, each as a byte that is its number, to the pipe that is returned."""
+    woken, waker = os.pipe()
+    for end in (woken, waker):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     for number in HEARD:
         signal.signal(number, _leave_it_to_the_wakeup)
     for number in IGNORED:
@@ -53,7 +52,7 @@ def hear() -> socket.socket:
 
 
 def become_worker() -> None:
-    """In a process that was just forked, while signals are blocked: have none of them reach the supervisor's socket."""
+    """In a process that was just forked, while signals are blocked: have none of them reach the supervisor's pipe."""
     signal.set_wakeup_fd(-1)
     for number in HEARD:
         signal.signal(number, signal.SIG_IGN)
@@ -62,4 +61,4 @@ def become_worker() -> None:
 
 
 def _leave_it_to_the_wakeup(_number: int, _frame: object) -> None:
-    """Python writes the signal to the wake-up socket; a handler must exist for that, and need not do anything."""
+    """Python writes the signal to the pipe; a handler must exist for that, and need not do anything."""

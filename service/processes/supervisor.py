@@ -2,7 +2,7 @@
 
 A worker is forked from here, with the memory mapped, the sockets bound and the kernels loaded, so a replacement serves
 within a fraction of a second. What the supervisor waits for are file descriptors: a worker's end (pidfd), a worker's
-word that it serves (pipe), and signals (socket). What it tells a worker besides SIGTERM goes through a pipe, too.
+word that it serves (pipe), and signals (pipe). What it tells a worker besides SIGTERM goes through a pipe, too.
 
 Twice a second it also looks whether the workers beat, and kills one whose event loop has stood still for too long: its
 connections would wait, and so would whoever needs a lock that it holds. Silence is summed up from look to look, and
@@ -126,7 +126,7 @@ class Supervisor:
                 self._signal_all(signal.SIGKILL)
                 self._kill_at = None
         os.close(signal.set_wakeup_fd(-1))
-        woken.close()
+        os.close(woken)
         wait_for_room()
         log.info("stopped", extra=fields(exit_code=self._exit_code))
         return self._exit_code
@@ -138,7 +138,7 @@ class Supervisor:
         orders, worker.orders = os.pipe()
         os.set_blocking(worker.orders, False)
         self._metrics.begin(worker.number)
-        # A signal to the child must not reach our wake-up socket, which it shares until it has its own handlers.
+        # A signal to the child must not reach our pipe of signals, which it shares until it has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         with warnings.catch_warnings():  # newer Pythons warn of threads; the one that writes the log holds nothing
             warnings.simplefilter("ignore")
@@ -237,9 +237,9 @@ class Supervisor:
         replaced = fields(worker=worker.number, pid=worker.pid)
         log.info("worker %d is replaced by process %d", worker.number, worker.pid, extra=replaced)
 
-    def _on_signal(self, woken: socket.socket) -> None:
+    def _on_signal(self, woken: int) -> None:
         """Stop, or a second time at once; or read again who may come in."""
-        numbers = woken.recv(64)
+        numbers = os.read(woken, 64)
         if STOPPING.isdisjoint(numbers):
             if signal.SIGHUP in numbers and not self._stopping:
                 self._read_again()
