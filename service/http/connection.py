@@ -168,6 +168,17 @@ class Connection(asyncio.BufferedProtocol):
                     return
         self._hand_over(bytes(VIEW[:size]), now)
 
+    def eof_received(self) -> bool:
+        """The client sends nothing more. What has come whole is answered, and then the connection is closed.
+
+        Over TLS the event loop closes after this whatever is returned: what the door has answered already is sent.
+        """
+        if self._arriving is not None or self.state in {State.IDLE, State.LINGERING}:
+            self.close()
+            return False
+        self._framework.end()
+        return self._wire is None
+
     def pause_writing(self) -> None:
         """The client does not take its answer."""
         self._stuck_since = time.monotonic()
@@ -337,12 +348,12 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self.state >= State.LINGERING:
             return
-        idle = self.state is State.IDLE and whole
+        at_once = whole and (self.state is State.IDLE or self._framework.ended)
         self.become(State.LINGERING)
         self._since = self._read_at = time.monotonic()
         self._leave()
         self._sweeper.linger(self)
-        if idle or (whole and self._wire is not None):  # TLS has its own goodbye, and forgets what comes after it
+        if at_once or (whole and self._wire is not None):  # TLS has its own goodbye, and forgets what comes after it
             self._transport.close()
             return
         self._transport.resume_reading()

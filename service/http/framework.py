@@ -21,11 +21,12 @@ class Framework(HttpProtocol):
     """What the framework does for one ``Connection``, which it tells how far it is."""
 
     HTTP_CLASS = Exchange
-    __slots__ = ("connection",)
+    __slots__ = ("connection", "ended")
 
     def __init__(self, connection: Connection, **options: Any) -> None:  # noqa: ANN401 - handed on
         super().__init__(**options)
         self.connection = connection
+        self.ended = False  # whether the client sends nothing more
         self._http = None
 
     def take(self, data: bytes, now: float) -> None:
@@ -39,6 +40,17 @@ class Framework(HttpProtocol):
         if len(received) >= READ_AHEAD_BYTES and self.transport is not None:
             self.transport.pause_reading()
         self._data_received.set()
+
+    def end(self) -> None:
+        """The client sends nothing more: what has come whole is still answered."""
+        self.ended = True
+        self._data_received.set()
+
+    async def receive_more(self) -> None:
+        """Wait for more to come; close the connection if nothing will."""
+        if self.ended:
+            self.connection.close()
+        await super().receive_more()
 
     @property
     def last_active(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from service.http.connection import LINGER_BYTES, LINGER_SECONDS
 from service.http.limits import MOST_LINGERING
 from tests.support.credentials import issue, token_file
 from tests.support.process import Process, running, until
-from tests.support.sockets import HEALTH, Answer, Wire, chunk, post, request
+from tests.support.sockets import HEALTH, Answer, Wire, answers, chunk, post, request
 
 REQUEST_SECONDS = 2.0
 MAX_CONNECTIONS = 20
@@ -148,3 +149,30 @@ def test_many_that_linger_keep_nobody_out(service: Service) -> None:
         until(lambda: service.process.connections() <= MOST_LINGERING, 5)
         with service.wire() as wire:
             assert wire.ask(HEALTH).status == 200
+
+
+LARGE_BATCH = post(BATCH.ljust(200_000), WRITE)
+HALF_CLOSED = {
+    "GET": [HEALTH],
+    "POST": [post(BATCH, WRITE)],
+    "POST, large": [LARGE_BATCH],
+    "POST, in two pieces": [LARGE_BATCH[:1000], LARGE_BATCH[1000:]],
+    "POST, in chunks": [CHUNKED + chunk(BATCH) + chunk(b"")],
+    "three at once": [HEALTH + post(BATCH, WRITE) + HEALTH],
+    "no end": [HEALTH + post(BATCH, WRITE)[:-1]],
+    "no end of a head": [HEALTH[:-1]],
+    "no end of a large body": [LARGE_BATCH[:-1]],
+}
+
+
+@pytest.mark.parametrize("name", HALF_CLOSED)
+def test_what_came_whole_before_a_half_close_is_answered_and_nothing_else(service: Service, name: str) -> None:
+    """A client that asks, says that it sends nothing more, and reads on, gets all of its answers and then the end."""
+    if service.tls is not None:
+        pytest.skip("the event loop closes a connection over TLS when its client does")
+    whole = 0 if name.startswith("no end of") else 3 if name == "three at once" else 1
+    for _ in range(10):
+        with service.wire() as wire:
+            wire.send(*HALF_CLOSED[name])
+            wire.socket.shutdown(socket.SHUT_WR)
+            assert [answer.status for answer in answers(wire.rest())] == [200] * whole

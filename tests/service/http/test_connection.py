@@ -22,6 +22,8 @@ class Framework:
     """Sanic's side, which keeps what it is given and does nothing with it."""
 
     rests = True
+    ended = False
+    transport = None
 
     def __init__(self, *_: object, **__: object) -> None:
         self.recv_buffer = bytearray()
