@@ -81,27 +81,29 @@ def test_too_few_descriptors_for_the_workers_is_one_line_and_exit_code_2() -> No
 
 
 ORPHANED = textwrap.dedent("""
-    import ctypes, os, sys, time
+    import ctypes, os, sys
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what PID 1 is to everybody
     if os.fork() == 0:
-        for seconds in (0, 3, 3.5):
+        for lives_on in (False, True, True):
             if os.fork() == 0:
-                time.sleep(seconds)
+                lives_on and os.read(int(sys.argv[1]), 1)
                 os._exit(0)
         os._exit(0)
-    os.execv(sys.executable, [sys.executable, "-m", "service", *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, "-m", "service", *sys.argv[2:]])
 """)
 
 
 def test_orphans_are_reaped_as_pid_1_has_to() -> None:
     """Processes whose parents have ended become the supervisor's, and leave no zombie, nor do those of its workers."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", ORPHANED, "--port", "0", "--workers", "2", "--max-k", "2"], stderr=subprocess.PIPE
-    )
+    until_told, tell = os.pipe()
+    command = [sys.executable, "-c", ORPHANED, str(until_told), "--port", "0", "--workers", "2", "--max-k", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, pass_fds=[until_told])
+    os.close(until_told)
     try:
         assert process.stderr is not None
         assert b"listens on" in process.stderr.readline()
-        assert len(children(process.pid)) > 2, "the orphans ended too early to prove anything"
+        until(lambda: len(children(process.pid)) == 4, 20)
+        os.close(tell)
         until(lambda: len(children(process.pid)) == 2, 20)
         os.kill(children(process.pid)[0], signal.SIGKILL)
         assert b"was killed" in process.stderr.readline()
