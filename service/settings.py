@@ -23,7 +23,7 @@ class Limits:
     """What a client may take of a worker.
 
     Args:
-        connections: served at once; one more is refused.
+        connections: served at once; one more takes the place of one that is idle, or is refused.
         request_seconds: from the first byte of a request to its last, and for its answer to be taken.
         idle_seconds: between two requests.
         request_bytes: that all unfinished requests of the worker may hold together.
@@ -57,7 +57,9 @@ class Settings:
     )
     preallocate: bool = _option(False, bool, "Touch all memory at the start, so that no batch waits for a page.")
     memory_reserve: int = _option(512, Number(0), "MiB of the machine to leave free: new memory is refused below that.")
-    max_connections: int = _option(1000, Number(1), "Connections that a worker serves at once; one more is refused.")
+    max_connections: int = _option(
+        1000, Number(1), "Connections that a worker serves at once; one more replaces an idle one, or is refused."
+    )
     request_memory: int = _option(
         64, Number(1), "MiB that unfinished requests of a worker may hold in all; the oldest is refused beyond."
     )

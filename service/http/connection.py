@@ -61,6 +61,7 @@ class Connection(asyncio.BufferedProtocol):
         "_door",
         "_forgotten",
         "_framework",
+        "_made_at",
         "_read_at",
         "_since",
         "_stuck_since",
@@ -91,7 +92,8 @@ class Connection(asyncio.BufferedProtocol):
         self._wire = wire
         self.state = State.IDLE
         self.pipelined = False  # whether the request that has begun came along with the one before
-        self._since = time.monotonic()  # when the request began, or the connection became idle
+        self._made_at = time.monotonic()
+        self._since = self._made_at  # when the request began, or the connection became idle
         self._read_at = self._since  # when some of the body that is arriving, or is forgotten, was last received
         self._stuck_since: float | None = None  # when the client ceased to take its answers
         self._arrived = 0  # bytes of the request that the framework has been given
@@ -121,18 +123,19 @@ class Connection(asyncio.BufferedProtocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Serve the connection, or refuse it where there are as many as may be."""
+        """Serve the connection; where there are as many as may be, and none of them is idle, refuse it."""
         counts = self.counters.counts
         served = self._sweeper.connections
         self._transport = transport
         self._connections.add(self)
-        if len(served) >= self._sweeper.limits.connections:
+        if len(served) >= self._sweeper.limits.connections and not self._sweeper.make_room():
             self._sweeper.sent_away["refused"] += 1
             counts[Cell.REFUSED] += 1
             transport.write(written(SATURATED, keep_alive=False))
             self.close(whole=False)
             return
         served.add(self)
+        self._sweeper.resting[self] = self._since
         self._framework.connection_made(transport)
         counts[Cell.ACCEPTED] += 1
         counts[Cell.CONNECTIONS] = len(served)
@@ -188,6 +191,7 @@ class Connection(asyncio.BufferedProtocol):
         """The client takes it."""
         self._stuck_since = None
         self._framework.resume_writing()
+        self._sweeper.resting.setdefault(self, self._since)
         if self._framework.rests:
             self._settle(time.monotonic())
 
@@ -278,6 +282,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self.become(State.IDLE)
             self._since = now
+            self._sweeper.resting.setdefault(self, now)
 
     def _begin(self, now: float) -> None:
         """A request has begun that the framework is to answer."""
@@ -299,6 +304,17 @@ class Connection(asyncio.BufferedProtocol):
         self._refuse(ServiceUnavailable(headers={"retry-after": "1"}))
         self._framework.recv_buffer.clear()
 
+    @property
+    def idle_since(self) -> float | None:
+        """When it became idle; None if a request is under way, or an answer has not been taken."""
+        return self._since if self.state is State.IDLE and self._stuck_since is None else None
+
+    def make_room(self) -> None:
+        """Close an idle connection for one that is new."""
+        self.counters.counts[Cell.IDLE_TIMEOUT] += 1
+        self._leave()
+        self.abort()
+
     def sweep(self, now: float) -> bool:
         """Close the connection if it is past a deadline, or idle at a stop; whether it was."""
         if self.state is State.LINGERING and self._hang_up(now):
@@ -306,7 +322,10 @@ class Connection(asyncio.BufferedProtocol):
         stuck, limits = self._stuck_since, self._sweeper.limits
         late = TABLE[self.state if stuck is None else State.ANSWERING].late
         since = self._since if stuck is None else stuck
-        if since >= now - (limits.idle_seconds if late is Cell.IDLE_TIMEOUT else limits.request_seconds):
+        patience = limits.idle_seconds if late is Cell.IDLE_TIMEOUT else limits.request_seconds
+        if self._since == self._made_at:  # nothing was ever asked
+            patience = min(patience, limits.request_seconds)
+        if since >= now - patience:
             return not self._app.config.KEEP_ALIVE and self.close_if_idle()
         self.counters.counts[late] += 1
         if late is Cell.IDLE_TIMEOUT:
@@ -365,6 +384,7 @@ class Connection(asyncio.BufferedProtocol):
         self._arriving = None
         self._sweeper.budget.forget(self)
         self._sweeper.connections.discard(self)
+        self._sweeper.resting.pop(self, None)
         self.counters.counts[Cell.CONNECTIONS] = len(self._sweeper.connections)
 
     def _forget(self, size: int, now: float) -> None:

@@ -5,6 +5,9 @@ as it likes. Here a whole request must arrive before a deadline, its answer must
 many connections are served at once. One sweep looks at all connections of a worker twice a second; on the way of a
 request there is nothing but a comparison. See ``states`` for the deadlines.
 
+**Who makes room.** Where as many connections are open as may be, the one that has been idle longest is closed for one
+that is new. Only where none is idle the new one is refused.
+
 **What unfinished requests hold.** A cap on connections bounds memory badly: a thousand clients may each send most of a
 body of 1 MiB and then stop. What they hold together is bounded by a ``Budget``. When it is too much, the request that
 began first gives way, not the newest: an honest batch arrives within milliseconds and is among the youngest, while
@@ -23,6 +26,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
+from operator import itemgetter
 from typing import Final, Protocol
 
 from service.logs import OWN, QUIET_SECONDS, REQUESTS, fields, report_left_out
@@ -43,12 +47,16 @@ so many are cut off in a row, and requests are served in between."""
 GIVE_BACK_TIMES: Final = 4
 """A look a sweep: two seconds, and some ms of CPU time each."""
 
+LEAST_IDLE_SECONDS: Final = 0.25
+"""Who has been silent for less is not idle: its request may be on the way, or the answer to the last one."""
+
 MOST_LINGERING: Final = 256
 """Connections that wait for their clients to read the last answer. They are not among those served, and cost a socket
 each, so there are no more than connections, either; when there is one too many the oldest is closed."""
 
 SENT_AWAY: Final = {
     "refused": "refused %d connections beyond the most that are served",
+    "made_room": "closed %d idle connections to make room for others",
     "late": "closed %d connections that were past a deadline",
     "crowded_out": "refused %d unfinished requests for want of room",
 }
@@ -57,6 +65,13 @@ SENT_AWAY: Final = {
 
 class Client(Protocol):
     """A connection, as limits see it."""
+
+    @property
+    def idle_since(self) -> float | None:
+        """When it became idle; None if it is not."""
+
+    def make_room(self) -> None:
+        """Close it, which is idle, for one that is new."""
 
     def sweep(self, now: float) -> bool:
         """Close the connection if it is past a deadline; whether it was."""
@@ -144,6 +159,9 @@ class Sweeper:
         self.limits = limits
         self.budget = Budget(limits.request_bytes)
         self.connections: set[Client] = set()
+        self.resting: dict[
+            Client, float
+        ] = {}  # all that are idle, and since when; what is not any more is found out later
         self.lingering: dict[Client, None] = {}  # the one that was answered first comes first
         self.sent_away = Counter[str]()  # since the last report, by reason
         self._to_give_back = 0  # times
@@ -175,6 +193,31 @@ class Sweeper:
         if now >= self._report_at and self.report():
             self._report_at = now + QUIET_SECONDS
         return SWEEP_SECONDS
+
+    def make_room(self) -> bool:
+        """Close the connection that has been idle longest, to half a second; whether there was one.
+
+        O(1) amortised: those that were busy in the meantime are passed over once for each time that they were.
+        """
+        latest = time.monotonic() - LEAST_IDLE_SECONDS
+        while self.resting:
+            client, since = next(iter(self.resting.items()))
+            idle_since = client.idle_since
+            if idle_since == since > latest:
+                return False
+            del self.resting[client]
+            if idle_since == since:
+                self.sent_away["made_room"] += 1
+                client.make_room()
+                return True
+            if idle_since is not None:
+                self.resting[client] = idle_since
+        return False
+
+    def _put_in_order(self) -> None:
+        """Have the connection that has been idle longest come first. O(n log n)."""
+        idle = [(since, client) for client in self.resting if (since := client.idle_since) is not None]
+        self.resting = {client: since for since, client in sorted(idle, key=itemgetter(0))}
 
     def linger(self, client: Client) -> None:
         """Look after a connection until its client has taken the last answer; the oldest such one makes room. O(1)."""

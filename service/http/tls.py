@@ -21,13 +21,14 @@ from .connection import Connection
 class Handshakes:
     """The connections of one worker that are not encrypted yet.
 
-    There may be as many as there may be connections; each has as long as a request has to arrive.
+    There may be as many as there may be connections, else the oldest makes room; each has as long as a request has to
+    arrive.
     """
 
     def __init__(self, context: ssl.SSLContext, limits: Limits) -> None:
         self.context = context
         self.limits = limits
-        self.pending: set[Handshake] = set()
+        self.pending: dict[Handshake, asyncio.Transport] = {}  # the oldest comes first
 
 
 class Handshake(asyncio.Protocol):
@@ -42,12 +43,11 @@ class Handshake(asyncio.Protocol):
         self._handshakes: Handshakes = options["app"].ctx.handshakes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin the handshake, or close where as many as may be are under way."""
-        limits = self._handshakes.limits
-        if len(self._handshakes.pending) >= limits.connections:
-            transport.abort()
-            return
-        self._handshakes.pending.add(self)
+        """Begin the handshake; where as many as may be are under way the oldest makes room."""
+        limits, pending = self._handshakes.limits, self._handshakes.pending
+        if len(pending) >= limits.connections:
+            pending.pop(next(iter(pending))).abort()
+        pending[self] = transport
         handshake = asyncio.get_running_loop().start_tls(
             transport,
             self,
@@ -63,7 +63,7 @@ class Handshake(asyncio.Protocol):
 
     def _done(self, wire: asyncio.Transport, handshake: Coroutine[Any, Any, asyncio.Transport | None]) -> None:
         """Serve the connection from now on, if the handshake has succeeded."""
-        self._handshakes.pending.discard(self)
+        self._handshakes.pending.pop(self, None)
         try:
             handshake.send(None)
         except StopIteration as end:

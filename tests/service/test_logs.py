@@ -403,6 +403,7 @@ def test_connections_refused_with_503_or_past_their_deadline_are_counted_not_lis
             wire = wires.enter_context(Wire(service.port))
             if number < 5:
                 wire.send(b"GET /health HTTP/1.1\r\n")
+                until(lambda port=wire.port: service.has_read(port), 5)  # type: ignore[misc]
             else:
                 assert wire.answer().status == 503
         until(lambda: total(growth.lines(), "late") > 0, 10)

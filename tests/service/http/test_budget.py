@@ -10,6 +10,11 @@ class Request:
         self.bytes_held = bytes_held
         self.gave_way = False
 
+    idle_since = None
+
+    def make_room(self) -> None:
+        raise AssertionError
+
     def sweep(self, now: float) -> bool:
         return now < 0
 

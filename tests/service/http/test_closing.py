@@ -93,7 +93,7 @@ def test_the_503_at_the_cap_arrives_although_the_client_sends_its_request_first(
             busy = wires.enter_context(service.wire())
             busy.send(post(BATCH, WRITE)[:-1])
         until(lambda: service.process.connections() == MAX_CONNECTIONS, 5)
-        newcomers = [wires.enter_context(service.wire()) for _ in range(60)]
+        newcomers = [wires.enter_context(service.wire()) for _ in range(MAX_CONNECTIONS)]
         for wire in newcomers:
             assert wire.has_answer(5)
         for _ in range(2):

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 import httpx
 import pytest
 
+from service.http.limits import LEAST_IDLE_SECONDS
 from tests.support.load import Client
 from tests.support.process import Process, running, until
 from tests.support.sockets import CONTINUE, HEALTH, Wire, answers, ask_once, chunk, last, post, request
@@ -371,22 +372,52 @@ def test_an_idle_keep_alive_connection_is_closed_without_a_word_at_its_timeout(r
         assert count(process) == 1
 
 
-def test_connections_beyond_the_cap_are_refused_with_503_without_harm(service: Process) -> None:
-    """Newcomers beyond the cap get 503 with Retry-After; those in place are served, and others once some have left."""
-    with ExitStack() as wires:
-        in_place = [wires.enter_context(Wire(service.port)) for _ in range(MAX_CONNECTIONS)]
-        for wire in in_place:
-            assert wire.ask(HEALTH).status == 200
-        newcomers = [wires.enter_context(Wire(service.port)) for _ in range(200)]
-        for wire in newcomers:
-            answer = wire.last_answer()
-            assert answer.status == answer.document["status"] == 503
-            assert "retry-after" in answer.headers
-            assert answer.headers["content-type"] == "application/problem+json"
-        for wire in in_place:
-            assert wire.ask(HEALTH).status == 200
-    until(lambda: httpx.get(f"{service.url}/health/").status_code != 503, LATEST)
-    assert httpx.get(f"{service.url}/health/").status_code == 200
+@pytest.mark.parametrize("door", [(), ("--no-door",)], ids=["at the door", "through the framework"])
+def test_connections_beyond_the_cap_are_refused_with_503_without_harm(door: tuple[str, ...]) -> None:
+    """Where all are busy newcomers get 503 with Retry-After; those in place are served, others once some have left."""
+    with running(*door, workers=1, max_k=1, max_connections=MAX_CONNECTIONS, request_seconds=60) as process:
+        with ExitStack() as wires:
+            in_place = [wires.enter_context(Wire(process.port)) for _ in range(MAX_CONNECTIONS)]
+            for wire in in_place:
+                assert wire.ask(HEALTH).status == 200
+                wire.send(HEALTH[:10])
+                until(lambda port=wire.port: process.has_read(port), 30)  # type: ignore[misc]
+            newcomers = [wires.enter_context(Wire(process.port)) for _ in range(200)]
+            for wire in newcomers:
+                answer = wire.last_answer()
+                assert answer.status == answer.document["status"] == 503
+                assert "retry-after" in answer.headers
+                assert answer.headers["content-type"] == "application/problem+json"
+            for wire in in_place:
+                assert wire.ask(HEALTH[10:]).status == 200
+        until(lambda: httpx.get(f"{process.url}/health/").status_code != 503, LATEST)
+        assert httpx.get(f"{process.url}/health/").status_code == 200
+
+
+@pytest.mark.parametrize("door", [(), ("--no-door",)], ids=["at the door", "through the framework"])
+@pytest.mark.parametrize("kept", [0, 1], ids=["silent", "idle"])
+def test_connections_without_a_request_make_room_for_newcomers(door: tuple[str, ...], kept: int) -> None:
+    """However many sockets are silent or idle, a newcomer is served, and one with a request under way stays."""
+    with running(*door, workers=1, max_k=1, max_connections=500) as process, ExitStack() as wires:
+        busy = wires.enter_context(Wire(process.port))
+        busy.send(HEALTH[:-1])
+        until(lambda: process.has_read(busy.port), 30)
+        for _ in range(1_300):
+            wire = wires.enter_context(Wire(process.port))
+            assert not kept or wire.ask(HEALTH).status in {200, 503}
+        time.sleep(2 * LEAST_IDLE_SECONDS)
+        newcomers = [wires.enter_context(Wire(process.port)) for _ in range(100)]
+        assert {wire.ask(HEALTH).status for wire in newcomers} == {200}
+        assert busy.ask(HEALTH[-1:]).status == 200
+
+
+def test_a_connection_that_never_asks_has_the_deadline_of_a_request() -> None:
+    """A silent socket is closed without a word when a request would be late; one that has asked may be idle longer."""
+    with running(workers=1, max_k=1, request_seconds=0.5, idle_seconds=60) as process, Wire(process.port) as asked:
+        assert asked.ask(HEALTH).status == 200
+        with Wire(process.port, seconds=LATEST) as silent:
+            assert silent.rest() == b""
+        assert asked.ask(HEALTH).status == 200
 
 
 @pytest.mark.parametrize("method", [b"HEAD", b"GET"])

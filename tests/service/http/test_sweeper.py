@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -15,7 +17,9 @@ LIMITS = Limits(connections=10, request_seconds=1.0, idle_seconds=1.0, request_b
 class Client:
     """A connection that is never past its deadline."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_since: float | None = None) -> None:
+        self.idle_since = idle_since
+        self.made_room = False
         self.swept = 0
         self.swept_often = asyncio.Event()
         self.aborted = False
@@ -34,6 +38,9 @@ class Client:
 
     def abort(self) -> None:
         self.aborted = True
+
+    def make_room(self) -> None:
+        self.made_room = True
 
 
 class Broken(Client):
@@ -64,9 +71,50 @@ async def test_a_defect_of_a_connection_or_of_a_sweep_ends_no_sweeping(monkeypat
 
 def test_only_so_many_connections_linger() -> None:
     """Where one more would wait for its client to take the last answer, the one that has waited longest is closed."""
-    sweeper = Sweeper(LIMITS)
+    sweeper = Sweeper(replace(LIMITS, connections=2 * MOST_LINGERING))
     clients = [Client() for _ in range(MOST_LINGERING + 2)]
     sweeper.connections.update(clients)
     for client in clients:
         sweeper.linger(client)
     assert [client.aborted for client in clients] == [True, True] + [False] * MOST_LINGERING
+
+
+def test_the_connection_that_has_been_idle_longest_makes_room() -> None:
+    """Whoever was busy since it was noted comes later, whoever is busy is passed over, and whoever just came stays."""
+    sweeper, now = Sweeper(LIMITS), time.monotonic()
+    active, second, busy, first, third, new = [Client(now - age) for age in (60, 40, 70, 50, 30, 0)]
+    for client in (active, second, busy, first, third, new):
+        sweeper.resting[client] = client.idle_since or 0.0
+    active.idle_since, busy.idle_since = now - 20, None
+    sweeper._put_in_order()
+    third.idle_since = now - 0.4  # since then
+    for expected in (first, second, active):
+        assert sweeper.make_room()
+        assert expected.made_room
+    sweeper._put_in_order()
+    assert sweeper.make_room()
+    assert third.made_room
+    assert not sweeper.make_room()
+    assert not busy.made_room
+    assert not new.made_room
+
+
+def test_who_is_busy_is_looked_at_once_for_many_that_want_room() -> None:
+    """Where none of a thousand is idle the first newcomer finds that out, and those after it cost nothing."""
+    looked = 0
+
+    class Counted(Client):
+        @property
+        def idle_since(self) -> float | None:
+            nonlocal looked
+            looked += 1
+            return None
+
+        @idle_since.setter
+        def idle_since(self, _: float | None) -> None:
+            pass
+
+    sweeper = Sweeper(LIMITS)
+    sweeper.resting.update({Counted(): 0.0 for _ in range(1000)})
+    assert not any(sweeper.make_room() for _ in range(1000))
+    assert looked == 1000
