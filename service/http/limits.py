@@ -159,9 +159,7 @@ class Sweeper:
         self.limits = limits
         self.budget = Budget(limits.request_bytes)
         self.connections: set[Client] = set()
-        self.resting: dict[
-            Client, float
-        ] = {}  # all that are idle, and since when; what is not any more is found out later
+        self.resting: dict[Client, float] = {}  # all that are idle, and since when, and some that were
         self.lingering: dict[Client, None] = {}  # the one that was answered first comes first
         self.sent_away = Counter[str]()  # since the last report, by reason
         self._to_give_back = 0  # times
