@@ -236,7 +236,8 @@ def _add_run(runs: Words, used: int, plan: Words, level: int, begin: int, end: i
 @compiled()
 def _note_reach(reach: Words, covered: Words, plan: Words, count: int) -> None:
     """How many blocks of each level can tile the first ``count`` prices; by now it may cover more, that came since."""
-    for level in range(reach.shape[0]):
+    reach[0] = count  # it may be 0 by now, if the symbol is being deleted
+    for level in range(1, reach.shape[0]):
         reach[level] = min(load_acquire(covered, level), count) // plan[level, SIZE]
 
 

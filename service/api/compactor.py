@@ -27,7 +27,7 @@ ENOUGH: Final = 1000
 DELAY_SECONDS: Final = 0.001
 """How long fewer prices wait for more to be rolled up with: a roll-up of a hundred costs as much as appending them."""
 
-RETRY_SECONDS: Final = 0.1
+RETRY_SECONDS: Final = 0.02
 """When what failed is tried again: an append catches up by itself before this matters."""
 
 TIDY: Final = None

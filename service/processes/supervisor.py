@@ -203,6 +203,7 @@ class Supervisor:
         if not serves:
             return
         worker.serving = True
+        worker.silent = 0.0  # its start took as long as it took
         worker.failed_starts = 0
         if self._stopping:  # a signal that came before it was ready has been lost on it
             os.kill(worker.pid, signal.SIGTERM)

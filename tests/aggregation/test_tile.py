@@ -49,6 +49,15 @@ def test_a_tiling_is_exact_also_where_levels_have_moved_on(moment: tuple[Geometr
 
 
 @given(moments())
+def test_a_tiling_is_exact_also_where_the_symbol_is_being_deleted(moment: tuple[Geometry, list[int], int, int]) -> None:
+    """When all that is published has become 0 since the count was read, the window is still tiled, and not empty."""
+    geometry, covered, start, count = moment
+    runs = tile(geometry, [0] * len(covered), start, count)
+    assert all(level == 0 for level, _, _ in runs)
+    assert sum(end - begin for _, begin, end in runs) == count - start > 0
+
+
+@given(moments())
 def test_a_tiling_of_rolled_up_prices_is_short(moment: tuple[Geometry, list[int], int, int]) -> None:
     """Where nothing lags, a window of any length takes at most radix − 1 pieces a level on either side."""
     geometry, _, start, count = moment
