@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from struct import pack
 
 import pytest
 
@@ -143,12 +145,25 @@ def test_a_deletion_waits_for_the_lock(service: Forked, wire: Wire) -> None:
     assert "A" not in service.symbols
 
 
+def test_a_client_that_only_says_that_nothing_follows_while_its_batch_waits_for_the_lock(
+    service: Forked, wire: Wire
+) -> None:
+    """A half-closed connection is one that still reads: its batch came whole, so it is appended and answered."""
+    with locked(service):
+        wire.send(added("A", 10, 20))
+        see_it_wait(service, wire)
+        wire.socket.shutdown(socket.SHUT_WR)
+    assert wire.answer().status == 200
+    assert wire.ends()
+
+
 def test_a_client_that_leaves_while_its_batch_waits_for_the_lock(service: Forked, wire: Wire) -> None:
-    """Nothing is appended for a client that has gone by the time that the lock is free."""
+    """Nothing is appended for a client that has broken its connection off by the time that the lock is free."""
     with locked(service):
         wire.send(added("A", 10, 20))
         see_it_wait(service, wire)
         port = wire.port
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))  # a reset, not a half-close
         wire.close()
         until(lambda: service.worker_of(port) is None, 10)
     time.sleep(0.1)  # the longer, the more could go wrong
