@@ -91,7 +91,7 @@ def test_the_lock_of_a_worker_that_is_stopped_is_released_and_nobody_stands_stil
         return append(symbols, occupant, prices)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Symbols, "_append", stop_at_13)
-    with forked(replace(SETTINGS, hang_seconds=3.0)) as service, connected_to_each(service) as clients:
+    with forked(replace(SETTINGS, hang_seconds=6.0)) as service, connected_to_each(service) as clients:
         (victim, stopped), (_, other) = clients.items()
         other.add("A", numbers(0, 0, 10))
         other.add("B", numbers(0, 0, 10))
@@ -120,7 +120,7 @@ def connected_elsewhere(service: Forked, stopped: int) -> Iterator[Client]:
             client = wires.enter_context(Client(service.url))
             client._wire = Wire(service.port)
             client._wire.send(HEALTH)
-            if client._wire.has_answer(1.0):
+            if client._wire.has_answer(0.3):
                 assert client._wire.answer().status == 200
                 assert service.worker_of(client.port) != stopped
                 yield client
