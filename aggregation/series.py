@@ -85,7 +85,7 @@ class Series:
         ValueError: the buffer is too small or read-only.
     """
 
-    __slots__ = ("_plan", "_published", "_raw", "_summaries", "covered", "geometry")
+    __slots__ = ("_max_batch", "_max_tail", "_plan", "_published", "_raw", "_summaries", "covered", "geometry")
 
     def __init__(self, memory: WriteableBuffer, geometry: Geometry) -> None:
         view = memoryview(memory).cast("B")
@@ -98,6 +98,7 @@ class Series:
         cells = np.frombuffer(view, np.float64, geometry.summaries * SUMMARY_FIELDS, geometry.summaries_offset)
         self._summaries: npt.NDArray[np.float64] = cells.reshape(-1, SUMMARY_FIELDS)
         self._plan = geometry.plan
+        self._max_batch, self._max_tail = geometry.max_batch, geometry.max_tail
 
     @property
     def count(self) -> int:
@@ -162,9 +163,9 @@ class Series:
             ValueError: no price, too many, or not one-dimensional; nothing was appended.
         """
         batch = np.ascontiguousarray(prices, dtype=np.float64)
-        if batch.ndim != 1 or not 1 <= batch.shape[0] <= self.geometry.max_batch:
-            raise ValueError(f"a batch is a row of 1 to {self.geometry.max_batch} prices, not of shape {batch.shape}")
-        if self.tail > self.geometry.max_tail:
+        if batch.ndim != 1 or not 1 <= batch.size <= self._max_batch:
+            raise ValueError(f"a batch is a row of 1 to {self._max_batch} prices, not of shape {batch.shape}")
+        if self.tail > self._max_tail:
             self.roll_up()
         count = kernels.append(self.covered, self._raw, batch, MAX_PRICE)
         if count < 0:

@@ -31,6 +31,7 @@ from .query import QUERIES_REMEMBERED, read_symbol_query
 BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them: two symbols could look alike."""
 
+_BYTE: Final = np.dtype(np.uint8)
 PRICE: Final = np.dtype("<f8")
 """A price in a binary batch."""
 
@@ -57,7 +58,10 @@ Reader = Callable[[Body, str, int], Batch | Problem]
 
 def read_json(body: Body, _query: str, max_batch: int) -> Batch | Problem:
     """Read ``{"symbol": …, "values": […]}``; O(len(body)). Other keys are ignored, and so is the query."""
-    batch = _read_fast(body, max_batch) or _read_carefully(body, max_batch)
+    fast = _read_fast(body, max_batch)
+    if fast is not None:
+        return fast
+    batch = _read_carefully(body, max_batch)
     return batch if isinstance(batch, Problem) else _within_limits(batch, max_batch)
 
 
@@ -109,11 +113,8 @@ READ_AT_LEAST: Final = 8 * 1024
 
 def _read_fast(body: Body, max_batch: int) -> Batch | None:
     """The batch, if the first array is a row of plain numbers and what stands around it is a batch's; else None."""
-    begin, last = body.find(b"[") + 1, body.rfind(b"]")
-    if not 0 < begin <= last:
-        return None
     prices = np.empty(min(max_batch, len(body) // 2))
-    count, end = read_numbers(np.frombuffer(body, np.uint8, last + 1), begin, prices)
+    count, begin, end = read_numbers(np.frombuffer(body, _BYTE), prices)
     if count == 0 or begin + len(body) - end > MOST_FRAME:
         return None
     symbol = _symbol_around(bytes(body[:begin]), bytes(body[end:]))
@@ -122,14 +123,15 @@ def _read_fast(body: Body, max_batch: int) -> Batch | None:
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)
 def _symbol_around(before: bytes, after: bytes) -> str | None:
-    """The symbol of a batch, if a row of numbers between these bytes is its values.
+    """The symbol of a batch, if it may be one and a row of numbers between these bytes is its values.
 
     The careful reader is asked about two rows: it is so if it finds both of them, and the same symbol beside.
     """
     one, two = (_read_carefully(b"%b%d%b" % (before, number, after), 1) for number in (1, 2))
     if isinstance(one, Problem) or isinstance(two, Problem) or one.symbol != two.symbol:
         return None
-    return one.symbol if (*one.prices, *two.prices) == (1, 2) else None
+    right = (*one.prices, *two.prices) == (1, 2) and not isinstance(_within_limits(one, 1), Problem)
+    return one.symbol if right else None
 
 
 def _read_carefully(body: Body, max_batch: int) -> Batch | Problem:

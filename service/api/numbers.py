@@ -38,7 +38,7 @@ _ONE: Final = np.uint64(1)
 _RADIX: Final = np.uint64(10)
 _ZERO: Final = np.uint64(ord("0"))
 
-_MINUS, _PLUS, _POINT, _COMMA, _CLOSING, _SMALL_E, _LARGE_E = b"-+.,]eE"
+_MINUS, _PLUS, _POINT, _COMMA, _OPENING, _CLOSING, _SMALL_E, _LARGE_E = b"-+.,[]eE"
 _SPACE, _TAB, _LINE_FEED, _RETURN = b" \t\n\r"
 
 
@@ -124,21 +124,34 @@ def _read_exponent(text: Text, at: np.uint64) -> tuple[np.uint64, int]:
     return end, -int64(power) if negative else int64(power)
 
 
-@compiled(types.UniTuple(int64, 2)(types.Array(types.uint8, 1, "C", readonly=True), int64, float64[::1]))
-def read_numbers(text: Text, begin: int, prices: Prices) -> tuple[int, int]:
-    """Read the numbers of a JSON array into ``prices``; O(len(text)).
+@compiled()
+def _find_array(text: Text) -> int:
+    """Where the first array begins, behind its bracket; 0 if no bracket closes after it, where every loop stops."""
+    last = text.shape[0] - 1
+    while last > 0 and text[last] != _CLOSING:
+        last -= 1
+    for at in range(last):
+        if text[at] == _OPENING:
+            return at + 1
+    return 0
+
+
+@compiled(types.UniTuple(int64, 3)(types.Array(types.uint8, 1, "C", readonly=True), float64[::1]))
+def read_numbers(text: Text, prices: Prices) -> tuple[int, int, int]:
+    """Read the numbers of the first array of a JSON document into ``prices``; O(len(text)).
 
     Args:
-        text: a document, up to its last closing bracket.
-        begin: where the array's first number is to stand.
+        text: the document.
         prices: room for them.
 
     Returns:
-        How many there are, and where the bracket stands that closes the array. (0, 0) where something is not plainly a
-        number, or there are none or too many. Plain are those of up to 19 digits and from 10^−131 to 10^150.
+        How many there are, where the first of them stands, and where the bracket that closes the array. All are 0 where
+        something is not plainly a number, or there are none or too many. Plain are those of up to 19 digits and from
+        10^−131 to 10^150.
     """
-    if text.shape[0] == 0 or text[text.shape[0] - 1] != _CLOSING:  # which stops every loop
-        return 0, 0
+    begin = _find_array(text)
+    if begin == 0:
+        return 0, 0, 0
     at = uint64(begin)
     for count in range(prices.shape[0]):
         at = _skip_space(text, at)
@@ -171,8 +184,8 @@ def read_numbers(text: Text, begin: int, prices: Prices) -> tuple[int, int]:
         prices[count] = -price if negative and not (integer and mantissa == 0) else price  # the integer -0 is 0
         at = _skip_space(text, at)
         if text[at] == _CLOSING:
-            return count + 1, int64(at)
+            return count + 1, begin, int64(at)
         if text[at] != _COMMA:
             break
         at += _ONE
-    return 0, 0
+    return 0, 0, 0

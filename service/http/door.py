@@ -28,7 +28,7 @@ from .heads import HEAD_END
 
 MOST_HEADS: Final = 1024
 MOST_HEAD_BYTES: Final = 2048
-"""So the door remembers at most 2 MiB. Ten symbols have 80 windows, and clients of a kind have one head in common."""
+"""So the door remembers at most 4 MiB. Ten symbols have 80 windows, and clients of a kind have one head in common."""
 
 MOST_BODY_BYTES: Final = 256 * 1024
 """Enough for a largest batch at full precision."""
@@ -97,6 +97,7 @@ class Door:
         self.edition = 0  # of what is remembered; a head is to be remembered in the one that it was let in by
         self._max_body = min(max_body, MOST_BODY_BYTES)
         self._tickets: dict[bytes, Ticket] = {}
+        self._with_length: dict[bytes, tuple[Ticket, int, int]] = {}  # heads of requests with a body, as they came
 
     def __len__(self) -> int:
         """Heads that are remembered."""
@@ -110,6 +111,7 @@ class Door:
     def forget(self) -> None:
         """Forget all heads, because who may come in has changed; those that were let in before are no longer so."""
         self._tickets.clear()
+        self._with_length.clear()
         self.edition += 1
 
     def remember(self, head: bytes, method: str, headers: Collection[str], ticket: Ticket) -> None:
@@ -135,6 +137,7 @@ class Door:
             return
         if len(self._tickets) >= MOST_HEADS:
             self._tickets.clear()
+            self._with_length.clear()
         self._tickets[key] = ticket._replace(head=key)
 
     def look(self, size: int) -> tuple[Ticket, int, int] | None:
@@ -146,15 +149,27 @@ class Door:
         if RECEIVED[0] != _POST:
             ticket = self._tickets.get(bytes(VIEW[:size])) if size <= MOST_HEAD_BYTES else None
             return None if ticket is None else (ticket, size, 0)
-        last = RECEIVED.find(HEAD_END, 0, min(size, MOST_HEAD_BYTES))
-        name = RECEIVED.find(_LENGTH, 0, last)
+        end = RECEIVED.find(HEAD_END, 0, min(size, MOST_HEAD_BYTES)) + len(HEAD_END)
+        head = bytes(VIEW[:end])
+        found = self._with_length.get(head)
+        if found is None:
+            found = self._look_around_length(head)
+            if found is not None:
+                if len(self._with_length) >= MOST_HEADS:
+                    self._with_length.clear()
+                self._with_length[head] = found
+        return found
+
+    def _look_around_length(self, head: bytes) -> tuple[Ticket, int, int] | None:
+        """What a head asks for that is remembered with another Content-Length, or with this one. O(len(head))."""
+        name = head.find(_LENGTH)
         if name < 0:  # nor where the head has no end
             return None
-        at, end = name + len(_LENGTH), last + len(HEAD_END)
-        stop = RECEIVED.find(b"\r", at, end)
-        ticket = self._tickets.get(b"".join((VIEW[:at], _HOLE, VIEW[stop:end])))
+        at = name + len(_LENGTH)
+        stop = head.find(b"\r", at)
+        ticket = self._tickets.get(head[:at] + _HOLE + head[stop:])
         if ticket is None:
             return None
-        digits = RECEIVED[at:stop]
+        digits = head[at:stop]
         length = int(digits) if digits.isdigit() and len(digits) <= MOST_DIGITS else self._max_body + 1
-        return (ticket, end, length) if length <= self._max_body else None
+        return (ticket, len(head), length) if length <= self._max_body else None

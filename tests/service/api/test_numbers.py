@@ -18,12 +18,13 @@ MAX_BATCH = 100
 
 
 def read(array: bytes, room: int = MAX_BATCH) -> list[float] | None:
-    """The numbers between a bracket that opens and what follows, or None."""
+    """The numbers of an array, or None."""
     prices = np.empty(room)
-    count, end = read_numbers(np.frombuffer(array, np.uint8), array.index(b"[") + 1, prices)
+    count, begin, end = read_numbers(np.frombuffer(array, np.uint8), prices)
     if count == 0:
+        assert (begin, end) == (0, 0)
         return None
-    assert array[end:] == b"]"
+    assert (array[:begin], array[end:]) == (b"[", b"]")
     return prices[:count].tolist()  # type: ignore[no-any-return]  # numpy knows no depth
 
 
@@ -89,7 +90,7 @@ def test_halfway_between_two_doubles_is_even_and_beside_it_is_not() -> None:
     ],
 )
 def test_what_is_not_plainly_a_row_of_numbers_is_left_alone(array: bytes) -> None:
-    """No guess and no number that would need another method: (0, 0), wherever in the row it stands."""
+    """No guess and no number that would need another method, wherever in the row it stands."""
     assert read(array) is None
     assert read(b"[1.5, " + array[1:]) is None
 
@@ -98,7 +99,7 @@ def test_more_numbers_than_there_is_room_for_are_left_alone() -> None:
     """Nothing is written beyond the room."""
     assert read(b"[1,2,3]", room=3) == [1, 2, 3]
     prices = np.array([7.0, 7.0, 7.0])
-    assert read_numbers(np.frombuffer(b"[1,2,3]", np.uint8), 1, prices[:2]) == (0, 0)
+    assert read_numbers(np.frombuffer(b"[1,2,3]", np.uint8), prices[:2]) == (0, 0, 0)
     assert prices[2] == 7
 
 
@@ -111,7 +112,7 @@ def test_nothing_is_read_beyond_the_end(text: bytes) -> None:
     for behind in (b"5", b" ", b",", b"]"):
         memory = np.frombuffer(b"[" + text + behind * 8, np.uint8)
         prices = np.zeros(MAX_BATCH)
-        found.append((read_numbers(memory[: len(text) + 1], 1, prices), prices.tobytes()))
+        found.append((read_numbers(memory[: len(text) + 1], prices), prices.tobytes()))
     assert len(set(found)) == 1
 
 
