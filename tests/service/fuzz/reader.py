@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 LARGEST: Final = Fraction(1e100)  # the double, which is a little above 10 ** 100
 MOST_ELSE: Final = 10_000  # commas, and brackets that open, beside the prices
+LONGEST_EXPONENT: Final = 12
 DEEPEST: Final = 900
 """Beyond this depth the service may refuse; the documents that are made here are far from it on either side."""
 
@@ -133,6 +134,9 @@ def _integer(literal: str) -> float:
 
 def _decimal(literal: str) -> float:
     """The double nearest to a number with a fraction or an exponent, which keeps its sign even as zero."""
+    mantissa, _, exponent = literal.lower().partition("e")
+    if len(exponent.lstrip("+-0")) > LONGEST_EXPONENT:  # no mantissa here makes up for it, and Decimal knows none such
+        literal = f"{mantissa}e{'-' * exponent.startswith('-')}{'9' * LONGEST_EXPONENT}"
     return float(f"{'-' * literal.startswith('-')}{abs(_nearest(Decimal(literal)))!r}")
 
 
