@@ -162,7 +162,7 @@ def read_numbers(text: Text, prices: Prices) -> tuple[int, int, int]:
         plain = digits == 1 or (digits > 1 and text[first] != _ZERO)
         power = 0
         if text[at] == _POINT:
-            point, zero = at, mantissa == 0  # zeros in front take no room
+            point, zero = at, text[first] == _ZERO  # zeros in front take no room
             first = _skip_zeros(text, at + _ONE) if zero else at + _ONE
             at, mantissa = _read_digits(text, first, mantissa)
             digits = int64(at - first) + (0 if zero else digits)

@@ -27,6 +27,7 @@ def test_every_reader_reads_the_known_bodies(body: bytes) -> None:
 @given(body=BODIES)
 @example(b'{"symbol":"s","values":[1e5]}')
 @example(b'{"symbol":"s","values":[-0]}')
+@example(b'{"symbol":"s","values":[1%b.0]}' % (b"0" * 64))
 @example(b'{"symbol":"s","values":[9.9e-7000000000000000000]}')
 @example(b'{"symbol":"s","values":[9.9E+7000000000000000000]}')
 @example(b'{"symbol":"s","values":[-0e7000000000000000000,1e000000000000000001]}')
