@@ -17,8 +17,9 @@ from typing import Final
 from .abuse import KINDS, Crowd
 from .launch import Launched
 
-REPLACED_SECONDS: Final = 10.0
-"""A killed worker is replaced within a fraction of a second; the rest is slack for a busy machine."""
+REPLACED_SECONDS: Final = 30.0
+"""A killed worker is replaced within a fraction of a second. One that is stopped before it ever served has twenty for
+it, since a start may be slow; the rest is slack for a busy machine."""
 
 HANG_SECONDS: Final = 5.0
 """How long a worker may stand still before the service is to replace it."""

@@ -52,8 +52,9 @@ and giving 12 GB back to the system, which takes some 3 s, a stop fits into the 
 WATCH_SECONDS: Final = 0.5
 """Between two looks at the workers: at least two beats of theirs. More than this does not count between two looks."""
 
-START_SECONDS: Final = 60.0
-"""How long a worker may take until it serves, which is a fraction of a second on a machine that has time."""
+START_SECONDS: Final = 20.0
+"""How long a worker may take until it serves, which is a fraction of a second on a machine that has time, and a few
+where ten others want each core."""
 
 
 @dataclass
