@@ -1,7 +1,7 @@
 """What each signal means, from the first moment on.
 
 ==========================  ===========================================================================================
-SIGTERM, SIGINT, SIGQUIT    stop in order; a second one: at once
+SIGTERM, SIGINT, SIGQUIT    stop in order; another one, later: at once
 SIGHUP                      read tokens and certificate again
 SIGUSR1, SIGUSR2, SIGALRM   nothing
 ==========================  ===========================================================================================
@@ -49,6 +49,14 @@ def hear() -> int:
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     return woken
+
+
+def stop_hearing(woken: int) -> None:
+    """At the end: whatever comes now is too late to change how it ends. Handlers would not last until the exit."""
+    for number in HEARD:
+        signal.signal(number, signal.SIG_IGN)
+    os.close(signal.set_wakeup_fd(-1))
+    os.close(woken)
 
 
 def become_worker() -> None:

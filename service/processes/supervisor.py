@@ -36,7 +36,7 @@ from service.settings import Settings
 
 from .allocator import unmap_library_pages
 from .entrance import CertificateError, Entrance, open_entrance
-from .signals import HEARD, STOPPING, become_worker, hear
+from .signals import HEARD, STOPPING, become_worker, hear, stop_hearing
 from .warm_up import warm_kernels
 from .worker import die_with_parent, work
 
@@ -126,8 +126,7 @@ class Supervisor:
                 log.warning("killing workers that would not stop")
                 self._signal_all(signal.SIGKILL)
                 self._kill_at = None
-        os.close(signal.set_wakeup_fd(-1))
-        os.close(woken)
+        stop_hearing(woken)
         wait_for_room()
         log.info("stopped", extra=fields(exit_code=self._exit_code))
         return self._exit_code
@@ -240,7 +239,7 @@ class Supervisor:
         log.info("worker %d is replaced by process %d", worker.number, worker.pid, extra=replaced)
 
     def _on_signal(self, woken: int) -> None:
-        """Stop, or a second time at once; or read again who may come in."""
+        """Stop, or at another time at once; or read again who may come in. Signals that come together are one."""
         numbers = os.read(woken, 64)
         if STOPPING.isdisjoint(numbers):
             if signal.SIGHUP in numbers and not self._stopping:
