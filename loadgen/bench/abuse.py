@@ -48,7 +48,7 @@ CROWDS: Final = (
     ("200 bodies that never end", "bodies that never end", 200),
     ("1,000 bodies that never end", "bodies that never end", 1_000),
     ("100 that never read their answers", "answers never read", 100),
-    ("3,000 sockets: a third is refused", "connected and silent", 3_000),
+    ("3,000 sockets: a third more than are served", "connected and silent", 3_000),
 )
 
 
