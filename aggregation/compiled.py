@@ -45,20 +45,21 @@ def compiled(signature: object = None, **options: str) -> Callable[[F], F]:
 
     Without a signature it is compiled as part of those that call it.
     """
+    make: Callable[..., Callable[[F], F]] = njit  # numba has no types
     if signature is None:
-        return njit(**options)  # type: ignore[no-any-return]  # numba has no types
+        return make(**options)
 
     def decorate(function: F) -> F:
         with event.install_listener("numba:compile", _announcement):
             while _keeper.directory is not None:
                 locators, config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES, f"{__name__}.Locator"
                 try:
-                    return njit(signature, cache=True, **options)(function)  # type: ignore[no-any-return]  # numba has no types
+                    return make(signature, cache=True, **options)(function)
                 except (OSError, EOFError, UnpicklingError) as error:  # the disk is full, or a file on it is damaged
                     _keeper.leave(error)
                 finally:
                     config.CACHE_LOCATOR_CLASSES = locators
-            return njit(signature, **options)(function)  # type: ignore[no-any-return]  # numba has no types
+            return make(signature, **options)(function)
 
     return decorate
 
@@ -110,7 +111,7 @@ class Locator:
         return ""
 
 
-class _Announcement(event.Listener):  # type: ignore[misc]  # numba has no types
+class _Announcement(event.Listener):  # type: ignore[misc]  # numba has no types, so its class is any
     """Says, before the first function is compiled, that it will take a while."""
 
     said = False
@@ -151,7 +152,7 @@ def _key() -> str:
 
 def _user_cache() -> Path:
     """Where the user's programs keep what can be made again; not absolute where the user has no home."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "tenfold"  # noqa: PTH111 - a Path raises
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "tenfold"  # noqa: PTH111 - Path raises without a home
 
 
 def _is_filled(place: Path) -> bool:

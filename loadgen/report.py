@@ -43,8 +43,8 @@ def latency(microseconds: float) -> str:
         return "–"
     for unit, size in (("µs", 1.0), ("ms", 1e3), ("s", 1e6)):
         value = microseconds / size
-        if value < 1_000 or unit == "s":  # noqa: PLR2004 - the next unit's size
-            return f"{value:.3g} {unit}" if value < 1_000 else f"{value:,.0f} {unit}"  # noqa: PLR2004
+        if value < 1_000 or unit == "s":  # noqa: PLR2004 - from there on no exponent - the next unit's size
+            return f"{value:.3g} {unit}" if value < 1_000 else f"{value:,.0f} {unit}"  # noqa: PLR2004 - from there on no exponent
     raise AssertionError
 
 
@@ -133,7 +133,7 @@ def generator(outcome: Outcome) -> list[str]:
     saturated = outcome.saturation()
     if saturated:
         lines.append(f"saturated: {saturated}")
-    elif outcome.plan.produces and outcome.starved > 0.1:  # noqa: PLR2004 - a tenth shows in the rate
+    elif outcome.plan.produces and outcome.starved > 0.1:  # noqa: PLR2004 - from there on no exponent - a tenth shows in the rate
         lines.append(
             f"producers waited {outcome.starved:.0%} of their time for bodies to be made and answers to be judged: "
             "the service could take more batches; latencies are right"

@@ -17,12 +17,12 @@ from typing import Final
 from .abuse import KINDS, Crowd
 from .launch import Launched
 
-REPLACED_SECONDS: Final = 30.0
-"""A killed worker is replaced within a fraction of a second. One that is stopped before it ever served has twenty for
-it, since a start may be slow; the rest is slack for a busy machine."""
+REPLACED_SECONDS: Final = 10.0
+"""A killed worker is replaced within a fraction of a second; the rest is slack for a busy machine."""
 
 HANG_SECONDS: Final = 5.0
-"""How long a worker may stand still before the service is to replace it."""
+START_SECONDS: Final = 20.0
+"""How long a worker may stand still before the service is to replace it, and how long one that has never served."""
 
 STOPPED_SECONDS: Final = 3.0
 """How long a worker stands still at most: less than clients wait for an answer."""
@@ -70,10 +70,10 @@ class Crowds:
 def strike(service: Launched, seed: int, until: float) -> Blows:
     """Kill or stop a worker now and then, never two at once; all run again in the end."""
 
-    def await_replacement(allowed: float) -> None:
+    def await_replacement(allowed: float, most: float) -> None:
         began = time.monotonic()
         while victim in (now := service.workers()) or len(now) < count:
-            if time.monotonic() > began + allowed + REPLACED_SECONDS:
+            if time.monotonic() > began + most + REPLACED_SECONDS:
                 blows.unreplaced += 1
                 break
             time.sleep(0.01)
@@ -90,11 +90,11 @@ def strike(service: Launched, seed: int, until: float) -> Blows:
         if blow < KILLS:
             os.kill(victim, signal.SIGKILL)
             blows.kills += 1
-            await_replacement(0.0)
+            await_replacement(0.0, 0.0)
         elif blow < KILLS + HANGS and time.monotonic() + 2 * HANG_SECONDS < until:
             os.kill(victim, signal.SIGSTOP)
             blows.hangs += 1
-            await_replacement(HANG_SECONDS)
+            await_replacement(HANG_SECONDS, START_SECONDS)
         else:
             os.kill(victim, signal.SIGSTOP)
             blows.stops += 1

@@ -30,7 +30,7 @@ def main(**values: object) -> int:
 
     Every option can also be given in the environment: TENFOLD_PORT=9000 for --port 9000.
     """
-    settings = Settings(**values)  # type: ignore[arg-type]
+    settings = Settings(**values)  # type: ignore[arg-type]  # click has made each of them what its field is
     configure(settings.log_format)
     until_supervised(say_goodbye)
     try:

@@ -21,7 +21,7 @@ class Constant(asyncio.BufferedProtocol):
         self._answer = answer
         self._transport: asyncio.Transport
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio declares the base of all transports
         """Remember whom to answer."""
         self._transport = transport
 

@@ -154,7 +154,7 @@ def saturated(server: Server, request: bytes, number: int = CONNECTIONS, *, coun
         url = f"http://{server.target.host}:{server.target.port}"
         command = [str(WRK), "-t1", f"-c{number}", "-d1m", "-s", f"{folder}/script.lua", url]
         cpu, own = server.cpu_seconds(), _children_seconds()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:  # nosec B603
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:  # wrk, and our own arguments  # nosec B603
             time.sleep(WRK_SECONDS + number * CONNECT_SECONDS)
             client.send_signal(signal.SIGINT)
             said = client.communicate()[0]

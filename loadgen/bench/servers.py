@@ -76,7 +76,7 @@ def running(module: str, *arguments: str, core: int) -> Iterator[Server]:
         RuntimeError: it ended instead.
     """
     with on_core(core):
-        process = subprocess.Popen(  # nosec B603
+        process = subprocess.Popen(  # our own interpreter  # nosec B603
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,

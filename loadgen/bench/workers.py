@@ -63,7 +63,7 @@ def running(workers: int) -> Iterator[Service]:
     """A service with so many workers, stopped in the end."""
     command = [sys.executable, "-m", "service", "--port", "0", "--workers", str(workers), "--max-k", "6"]
     command += ["--max-symbols", str(CONNECTIONS)]  # our own interpreter and service, so bandit need not worry
-    process = subprocess.Popen(  # nosec B603
+    process = subprocess.Popen(  # our own interpreter  # nosec B603
         command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:

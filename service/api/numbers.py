@@ -38,15 +38,22 @@ _ONE: Final = np.uint64(1)
 _RADIX: Final = np.uint64(10)
 _ZERO: Final = np.uint64(ord("0"))
 
+ROUNDED_UP: Final = range(-27, 0)
+"""Powers of five whose leading bits are rounded up, not cut off: the proof wants them so."""
+
+EVEN_FROM: Final = -4
+EVEN_TO: Final = 23
+"""Only with these powers of ten can a mantissa of a word be exactly half way between two doubles."""
+
 _MINUS, _PLUS, _POINT, _COMMA, _OPENING, _CLOSING, _SMALL_E, _LARGE_E = b"-+.,[]eE"
 _SPACE, _TAB, _LINE_FEED, _RETURN = b" \t\n\r"
 
 
 def _leading_bits(power: int) -> int:
-    """The leading 128 bits of 5**power: cut off, but from 5**-1 to 5**-27 rounded up, as the proof wants them."""
+    """The leading 128 bits of 5**power."""
     five: int = 5 ** abs(power)
     size = five.bit_length()
-    return five << 128 >> size if power >= 0 else (1 << size + 127) // five + (power >= -27)  # noqa: PLR2004
+    return five << 128 >> size if power >= 0 else (1 << size + 127) // five + (power in ROUNDED_UP)
 
 
 _TENS: Final = np.array([10.0**power for power in range(EXACT_POWER + 1)])
@@ -78,7 +85,8 @@ def _nearest(mantissa: np.uint64, power: int) -> float:
     top = high >> np.uint64(63)
     below = top + np.uint64(9)
     bits = high >> below  # 54 of them: one more than a double has
-    if low <= _ONE and -4 <= power <= 23 and bits & np.uint64(3) == _ONE and bits << below == high:  # noqa: PLR2004
+    ends_in_01 = bits & (_ONE | _ONE << _ONE) == _ONE
+    if low <= _ONE and EVEN_FROM <= power <= EVEN_TO and ends_in_01 and bits << below == high:
         bits -= _ONE  # exactly half way, and the even one is below
     bits = (bits + (bits & _ONE)) >> _ONE
     binary = (217706 * power >> 16) + 63 + int64(top) - int64(shift)  # ⌊log2(10**power)⌋ and where the bits stand

@@ -122,7 +122,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the event loop calls.
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio declares the base of all transports
         """Serve the connection; where there are as many as may be, and none of them is idle, refuse it."""
         counts = self.counters.counts
         served = self._sweeper.connections

@@ -96,7 +96,7 @@ def guarded(handler: Handler, guard: Guard | None, needed: Scope) -> Handler:
         response: HTTPResponse = await handler(request, **places)
         return response
 
-    checked.is_stream = True  # type: ignore[attr-defined]
+    checked.is_stream = True  # type: ignore[attr-defined]  # where Sanic looks for it
     return checked
 
 

@@ -42,7 +42,7 @@ class Handshake(asyncio.Protocol):
         self._options = options
         self._handshakes: Handshakes = options["app"].ctx.handshakes
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio declares the base of all transports
         """Begin the handshake; where as many as may be are under way the oldest makes room."""
         limits, pending = self._handshakes.limits, self._handshakes.pending
         if len(pending) >= limits.connections:

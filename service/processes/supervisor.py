@@ -141,7 +141,7 @@ class Supervisor:
         # A signal to the child must not reach our pipe of signals, which it shares until it has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         with warnings.catch_warnings():  # newer Pythons warn of threads; the one that writes the log holds nothing
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore", DeprecationWarning)
             worker.pid = os.fork()
         if worker.pid == 0:
             self._become(worker, supervisor, ready, orders)

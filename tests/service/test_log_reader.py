@@ -22,7 +22,7 @@ import pytest
 from service.machine import Grants, MemoryGuard
 from service.settings import Settings
 from tests.service.conftest import Api
-from tests.service.test_logs import LINE
+from tests.support.loglines import LINE
 from tests.support.process import ROOT, Forked, alive, children, forked, living_members, until
 
 SECONDS = 10.0
