@@ -150,6 +150,22 @@ def test_nobody_is_replaced_for_a_pause_that_is_not_his(shared_service: Forked, 
     shared_service.stop_cleanly()
 
 
+def test_what_passes_while_the_supervisor_stands_still_is_nobodys_silence() -> None:
+    """It looks before the workers run again, and takes the pause for half a second, not for what it was."""
+    with forked(replace(SETTINGS, hang_seconds=4.0)) as service:
+        before = service.workers()
+        service.signal_all(signal.SIGSTOP)
+        time.sleep(5.0)
+        os.kill(service.pid, signal.SIGCONT)
+        time.sleep(0.7)  # it looks twice a second
+        assert service.workers() == before
+        service.signal_all(signal.SIGCONT)
+        with connected_to_each(service) as clients:
+            assert sorted(clients) == sorted(before)
+        assert service.workers() == before
+        service.stop_cleanly()
+
+
 def test_a_slow_start_is_not_taken_for_a_worker_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that takes longer to start than it may stand still later is given the time."""
 
