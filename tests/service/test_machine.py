@@ -233,6 +233,18 @@ def test_all_workers_together_are_granted_no_more_than_is_left(workers: int) -> 
     assert 0 < granted <= spare
 
 
+def test_what_one_worker_was_granted_is_not_granted_to_another_meanwhile() -> None:
+    """More than half of what is left, twice at the same moment, is granted once; again once the first grant is over."""
+    sensor, grants = Sensor(1000), Grants(2)
+    first, second = (MemoryGuard(0, grants, number, sensor.available, lambda: sensor.now) for number in range(2))
+    assert first.may_grow(600)
+    assert not second.may_grow(600)
+    assert second.may_grow(400)
+    sensor.now += 2 * CREDIT_SECONDS  # and nothing was taken
+    assert second.may_grow(600)
+    assert not first.may_grow(600)
+
+
 @pytest.mark.parametrize("workers", [2, 64])
 def test_grants_that_are_taken_at_any_pace_never_exceed_what_is_left(workers: int) -> None:
     """Whoever is granted memory, takes it and looks again when: it is never more than there is, and hardly less."""
