@@ -137,7 +137,6 @@ class Door:
             return
         if len(self._tickets) >= MOST_HEADS:
             self._tickets.clear()
-            self._with_length.clear()
         self._tickets[key] = ticket._replace(head=key)
 
     def look(self, size: int) -> tuple[Ticket, int, int] | None:
