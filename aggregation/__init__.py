@@ -4,7 +4,9 @@ Read in this order:
 
 * ``levels``   geometry: block sizes, ring capacities, the bytes of one symbol
 * ``kernels``  the loops that touch prices: write, roll up, fold
-* ``compiled``  how they are compiled, and where the machine code is kept
+* ``codec``    a block of 1,000 prices to words and back, bit for bit
+* ``lanes``    eight numbers at a time, which the codec is written in
+* ``compiled``  how all these are compiled, and where the machine code is kept
 * ``atomics``  the ordered loads and stores that the kernels publish with
 * ``series``   one symbol: append, roll up, statistics, check; the order of publication
 * ``invariants``  what ``check`` asserts
