@@ -96,7 +96,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 @given(numbers=st.lists(WHOLE_WORDS, min_size=1, max_size=30), seed=SEEDS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_bits_come_back(numbers: list[int], seed: int) -> None:
     """Whatever the 64 bits are, infinite, no number, subnormal or −0.0: they come back."""
     assert_comes_back(spread(from_bits(numbers), seed))
@@ -109,7 +109,7 @@ def test_any_bits_come_back(numbers: list[int], seed: int) -> None:
     others=st.lists(st.floats(-1e100, 1e100) | st.sampled_from(ODD), max_size=200),
     seed=SEEDS,
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_decimals_come_back(decimals: int, start: float, sigma: float, others: list[float], seed: int) -> None:
     """Walks of any number of decimals, with prices of any other kind anywhere among them, come back."""
     rng = np.random.default_rng(seed)
@@ -121,7 +121,7 @@ def test_decimals_come_back(decimals: int, start: float, sigma: float, others: l
 def test_random_bits_take_two_words_more() -> None:
     """What cannot be compressed takes the block's 1,000 words and two."""
     rng = np.random.default_rng(1)
-    for _ in range(20):
+    for _ in range(5):
         words = assert_comes_back(from_bits(rng.integers(0, 2**64, codec.BLOCK, np.uint64)))
         assert len(words) == codec.MAX_WORDS
 
@@ -134,7 +134,8 @@ def test_few_wide_steps_among_almost_as_wide_ones_fit() -> None:
             deltas = rng.integers(-(2 ** (width - 1)), 2 ** (width - 1), codec.BLOCK)
             wide = rng.choice(np.arange(codec.BLOCK).reshape(8, 125)[:, 1:8].ravel(), jumps % 56, replace=False)
             deltas[wide] = rng.integers(-(2**63), 2**63, len(wide))
-            assert_comes_back(from_bits(np.cumsum(deltas.view(np.uint64))))
+            block = from_bits(np.cumsum(deltas.view(np.uint64)))
+            assert_same(decode(encode(block)), block)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,22 +199,20 @@ def test_kinds_of_prices(kind: str) -> None:
 
 @pytest.mark.parametrize("exponent", range(16))
 def test_every_width(exponent: int) -> None:
-    """The kernel reads what the description writes, at each exponent and all widths from 0 to 64."""
+    """The kernel reads what the description writes, at all exponents and, among them, all widths from 0 to 64."""
     rng = np.random.default_rng(exponent)
-    for width in range(65):
-        sigma = 2.0 ** min(width / 2, 40)
-        block = (
-            walk(rng, min(exponent, 14), sigma)
-            if exponent < BITS
-            else from_bits(rng.integers(0, 2**64, 1000, np.uint64))
-        )
-        if width < 4:
-            block[5:] = block[5]
+    for width in range(exponent % 5, 65, 5):
+        sigma = 2.0 ** (width / 2) if width > 3 else 0.0
+        if exponent < BITS:
+            block = walk(rng, exponent, sigma, 10.0 ** (9 - exponent))
+        else:
+            block = from_bits(
+                slow_codec.bits(1 / 3) + np.cumsum(np.rint(rng.normal(0.0, sigma, codec.BLOCK))).astype(int)
+            )
         words = np.array(slow_codec.write(block.tolist(), exponent, 40, width), np.uint64).view(np.int64)
-        if len(words) <= codec.MAX_WORDS:
-            assert header(words).width == width
-            assert_same(decode(words), block)
-            assert_same(slow_codec.read(unsigned(words)), block)
+        assert header(words)[:2] == (exponent, width)
+        assert_same(decode(words), block)
+        assert_same(slow_codec.read(unsigned(words)), block)
 
 
 def test_the_kernel_writes_every_width() -> None:
