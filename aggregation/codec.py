@@ -80,7 +80,7 @@ MAX_EXCEPTIONS: Final = 7
 """Among 32 prices. With more of them, decimals hardly take less than deltas of bits, which are 40 to 64 bits wide."""
 
 MIN_SPLIT: Final = 32
-"""Exact to the last bit for all but one q in two million; fewer bits would not help, more do where q is larger."""
+"""With as many, all but one price in a million come back (measured); with fewer it could hardly be better."""
 
 MAX_SPLIT: Final = 51
 """From 2^51 on, the doubles around q + 1.5·2^52 are no longer 1 apart."""
