@@ -2,12 +2,15 @@
 
 Read in this order:
 
-* ``levels``   geometry: block sizes, ring capacities, the bytes of one symbol
-* ``kernels``  the loops that touch prices: write, roll up, fold
-* ``codec``    a block of 1,000 prices to words and back, bit for bit
-* ``lanes``    eight numbers at a time, which the codec is written in
-* ``compiled``  how all these are compiled, and where the machine code is kept
+* ``levels``   geometry: what is kept of which prices, ring capacities, the bytes of one symbol
+* ``pairs``, ``lanes``  arithmetic: some thirty digits; eight numbers at a time
+* ``summaries``  the sums of a stretch of prices, the summary of a block, the summary of ten summaries
+* ``codec``    a block of 1,000 prices in some hundred words, bit for bit
+* ``rollup``   kernels that write: append, compress, summarise
+* ``fold``     kernels that read: what a window comes to
+* ``compiled``  how kernels are compiled, and where the machine code is kept
 * ``atomics``  the ordered loads and stores that the kernels publish with
+* ``boxes``    how full the memory of cold prices is
 * ``series``   one symbol: append, roll up, statistics, check; the order of publication
 * ``invariants``  what ``check`` asserts
 * ``memory``   the memory that processes share, and locks that a killed holder releases

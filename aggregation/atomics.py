@@ -2,7 +2,7 @@
 
 The kernels share memory with other processes without locking readers out. That stands on one promise: whoever
 sees a published number also sees everything that was written before it was published. Plain array accesses do
-not promise that: LLVM may reorder them on any machine, and an ARM processor does. These three intrinsics do,
+not promise that: LLVM may reorder them on any machine, and an ARM processor does. These intrinsics do,
 and on x86-64 they cost nothing but the freedom to reorder.
 """
 
@@ -10,11 +10,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
-from numba import types
+from numba import int64, types
 from numba.core import cgutils
 from numba.core.typing import signature
 from numba.extending import intrinsic
+
+from .compiled import compiled
+
+Words = npt.NDArray[np.int64]
 
 _WORD_BYTES = 8
 
@@ -68,3 +74,17 @@ def fence_release(typing_context: Any) -> Any:
         return context.get_dummy_value()
 
     return signature(types.void), generate
+
+
+@compiled(types.void(int64[::1], int64, int64))
+def publish(words: Words, index: int, value: int) -> None:
+    """Set words[index] so that whoever sees it sees all that was written before."""
+    store_release(words, index, value)
+
+
+@compiled(int64(int64[::1], int64))
+def observe(words: Words, index: int) -> int:
+    """Read words[index]; what is read afterwards is at least as new."""
+    fence_acquire()
+    value: int = load_acquire(words, index)
+    return value

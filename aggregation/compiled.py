@@ -40,7 +40,7 @@ MOST_KEPT: Final = 3
 does not compile every time. A megabyte each."""
 
 
-def compiled(signature: object = None, **options: str) -> Callable[[F], F]:
+def compiled(signature: object = None, **options: object) -> Callable[[F], F]:
     """Compile a function for ``signature``, or take it from disk.
 
     Without a signature it is compiled as part of those that call it.

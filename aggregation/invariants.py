@@ -3,89 +3,137 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .kernels import FIRST_ROW, M2, MAX, MEAN_OFFSET, MIN, Cells, Words
-from .levels import SUMMARY_FIELDS, Geometry
+from .codec import BLOCK, WORK, decode
+from .levels import (
+    AT,
+    BOXES_AT,
+    COUNT,
+    COVERED,
+    FIRST_LEVEL,
+    PRICES_AT,
+    RADIX,
+    Geometry,
+)
+from .summaries import FIELDS, M2, M2_LOW, MAX, MIN, SCALE, SUM, SUM_LOW
 
-STRETCH = 100_000
-"""Prices or blocks that are compared at once: bounds the memory that a check takes to some 100 MB."""
+Words = npt.NDArray[np.int64]
+Cells = npt.NDArray[np.float64]
+
+STRETCH: Final = 100
+"""Blocks that are looked at together."""
+
+CLOSE: Final = 1e-13
+"""How far a recomputation may be off: it has 64 bits on most processors."""
 
 
-def check(geometry: Geometry, covered: Words, raw: Cells, summaries: Cells) -> None:
-    """Assert every invariant; O(retention).
+def check(geometry: Geometry, words: Words) -> None:
+    """Assert every invariant; O(retention), some seconds for 10^8 prices.
 
     * No level covers more than the one below it, and each covers whole blocks.
-    * Every summary that a window can ask for is what its ten children say.
+    * Every block that a window can ask for decodes to as many words as it has, and to the hot prices if it is hot.
+    * Every summary that a window can ask for is what its prices or its ten children say, relative to their spread.
 
     Raises:
         AssertionError: names the level and the block that is wrong, with what was found there.
     """
-    _Check(geometry, covered, raw, summaries).run()
+    _Check(geometry, words, words.view(np.float64)).run()
 
 
 @dataclass(frozen=True)
 class _Check:
     geometry: Geometry
-    covered: Words
-    raw: Cells
-    summaries: Cells
+    words: Words
+    cells: Cells
 
     def run(self) -> None:
-        covered = self.covered.tolist()
-        oldest = max(0, covered[0] - self.geometry.retention)
-        assert covered[0] >= 0, covered
-        for begin in range(oldest, covered[0], STRETCH):
-            prices = self._prices(begin, min(covered[0], begin + STRETCH))
-            assert np.isfinite(prices).all(), f"a price in {STRETCH} from position {begin} on is not finite"
-        for level in range(1, self.geometry.levels):
-            size = self.geometry.block_size(level)
-            assert 0 <= covered[level] <= covered[level - 1], f"level {level} runs ahead: {covered}"
-            assert covered[level] % size == 0, f"level {level} covers part of a block: {covered}"
-            end = covered[level] // size
-            for begin in range(-(-oldest // size), end, STRETCH):
-                self._compare(level, begin, min(end, begin + STRETCH))
+        geometry, plan = self.geometry, self.geometry.plan
+        count, *covered = self.words[COUNT : COVERED + len(geometry.levels)].tolist()
+        oldest = max(0, count - geometry.retention)
+        assert count >= 0, count
+        hot = self._hot_prices(max(0, count - geometry.hot), count)
+        assert np.isfinite(hot).all(), "a hot price is not finite"
+        for level, most, covers in zip(geometry.levels, [count, *covered], covered, strict=False):
+            size = geometry.block_size(level)
+            assert 0 <= covers <= most, f"level {level} runs ahead: {count}, {covered}"
+            assert covers % size == 0, f"level {level} covers part of a block: {covered}"
+        end = covered[0] // BLOCK
+        for begin in range(oldest // BLOCK, end, STRETCH):
+            blocks = range(begin, min(end, begin + STRETCH))
+            self._check_summaries(blocks, np.stack([self._prices(block, count) for block in blocks]))
+        for i, level in enumerate(geometry.levels[1:], start=1):
+            size = geometry.block_size(level)
+            for block in range(-(-oldest // size), covered[i] // size):
+                self._check_summary(level, block, plan[FIRST_LEVEL + 3 * i + AT], plan[FIRST_LEVEL + 3 * i - 3 + AT])
 
-    def _prices(self, begin: int, end: int) -> npt.NDArray[np.float64]:
-        """The raw prices at positions [begin, end), a copy."""
-        prices: Cells = self.raw[np.arange(begin, end) % self.geometry.capacity(0)]
+    def _hot_prices(self, begin: int, end: int) -> npt.NDArray[np.float64]:
+        """The hot prices at positions [begin, end), a copy."""
+        first = self.geometry.plan[PRICES_AT]
+        prices: Cells = self.cells[first + np.arange(begin, end) % self.geometry.hot_capacity]
         return prices
 
-    def _blocks(self, level: int, begin: int, end: int) -> npt.NDArray[np.float64]:
-        """The summaries of blocks [begin, end) of a level, shape (blocks, 4), a copy."""
-        slots = np.arange(begin, end) % self.geometry.capacity(level)
-        blocks: Cells = self.summaries[self.geometry.plan[level, FIRST_ROW] + slots]
-        return blocks
+    def _prices(self, block: int, count: int) -> npt.NDArray[np.float64]:
+        """The prices of a block; if it has a box, out of there."""
+        geometry = self.geometry
+        begin = block * BLOCK
+        hot = self._hot_prices(begin, begin + BLOCK) if begin >= count - geometry.hot else None
+        if geometry.boxes == 0:
+            assert hot is not None
+            return hot
+        number, i = divmod(block, geometry.box_blocks)
+        box = self.words[geometry.plan[BOXES_AT] + number % geometry.boxes * geometry.box_words :]
+        place, end = (int(box[i - 1]) if i else geometry.box_blocks), int(box[i])
+        assert geometry.box_blocks <= place < end <= geometry.box_words, f"block {block} lies at {place} to {end}"
+        prices = np.empty(BLOCK)
+        taken = decode(box[place:end], prices, np.empty(WORK, dtype=np.int64))
+        assert taken == end - place, f"block {block} has {end - place} words, and needs {taken}"
+        if hot is not None:
+            assert prices.tobytes() == hot.tobytes(), f"block {block} is not the hot prices"
+        return prices
 
-    def _compare(self, level: int, begin: int, end: int) -> None:
-        """Compare the summaries of blocks [begin, end) with a plain recomputation from their children."""
-        radix = self.geometry.radix
-        if level == 1:
-            means = lows = highs = self._prices(begin * radix, end * radix).reshape(-1, radix)
-            within = np.zeros(len(means))
-        else:
-            children = self._blocks(level - 1, begin * radix, end * radix).reshape(-1, radix, SUMMARY_FIELDS)
-            lows, highs = children[:, :, MIN], children[:, :, MAX]
-            means = lows + children[:, :, MEAN_OFFSET]
-            within = children[:, :, M2].sum(axis=1)
-        low, high = lows.min(axis=1), highs.max(axis=1)
-        spread = high - low
-        offsets = means - low[:, None]
-        offset = offsets.mean(axis=1)
-        m2 = within + self.geometry.block_size(level - 1) * ((offsets - offset[:, None]) ** 2).sum(axis=1)
-
-        # A recomputation rounds differently: by a few units of the largest number that it goes through, and never by
-        # less than a few of the smallest numbers there are.
-        size = self.geometry.block_size(level)
-        rounding = 1e-14 * np.maximum(np.abs(low), np.abs(high)) + 1e-322
-        found = self._blocks(level, begin, end)
+    def _check_summaries(self, blocks: range, prices: npt.NDArray[np.float64]) -> None:
+        """Compare the summaries of blocks of level 3 with a plain recomputation about their first prices."""
+        first = self.geometry.plan[FIRST_LEVEL + AT]
+        rows = [first + block % self.geometry.capacity(self.geometry.levels[0]) * FIELDS for block in blocks]
+        found = np.stack([self.cells[row : row + FIELDS] for row in rows])
+        assert np.isfinite(prices).all(), f"a price of blocks {blocks} is not finite"
+        centre = prices[:, 0].astype(np.longdouble)
+        distances = prices.astype(np.longdouble) - centre[:, None]
+        d = distances.sum(axis=1)
+        m2 = np.ldexp((distances**2).sum(axis=1) - d * d / BLOCK, 280)
+        found_d = (found[:, SUM].astype(np.longdouble) - BLOCK * centre) + found[:, SUM_LOW]
+        found_m2 = found[:, M2].astype(np.longdouble) + found[:, M2_LOW]
         right = (
-            (found[:, MIN] == low)
-            & (found[:, MAX] == high)
-            & (np.abs(found[:, MEAN_OFFSET] - offset) <= rounding + 1e-13 * spread)
-            & (np.abs(found[:, M2] - m2) <= 1e-12 * m2 + size * (rounding * spread + 1e-322))
+            (found[:, MIN] == prices.min(axis=1))
+            & (found[:, MAX] == prices.max(axis=1))
+            & (np.abs(found_d - d) <= CLOSE * np.abs(distances).sum(axis=1))
+            & (np.abs(found_m2 - m2) <= CLOSE * m2)
         )
         wrong = int(np.argmin(right))
-        assert right.all(), f"level {level}, block {begin + wrong}: found {found[wrong].tolist()}"
+        assert right.all(), f"level {self.geometry.levels[0]}, block {blocks[wrong]}: found {found[wrong].tolist()}"
+
+    def _check_summary(self, level: int, block: int, at: int, below: int) -> None:
+        """Compare a summary with what its ten children say exactly."""
+        geometry = self.geometry
+        row = at + block % geometry.capacity(level) * FIELDS
+        found = self.cells[row : row + FIELDS].tolist()
+        child = below + block * RADIX % geometry.capacity(level - 1) * FIELDS
+        children = self.cells[child : child + RADIX * FIELDS].reshape(RADIX, FIELDS).tolist()
+        size = geometry.block_size(level - 1)
+        sums = [Fraction(one[SUM]) + Fraction(one[SUM_LOW]) for one in children]
+        total = sum(sums, Fraction())
+        between = sum((one * one for one in sums), Fraction()) / size - total * total / (size * RADIX)
+        m2 = sum((Fraction(one[M2]) + Fraction(one[M2_LOW]) for one in children), between * Fraction(SCALE) ** 2)
+        spread = Fraction(found[MAX]) - Fraction(found[MIN])
+        right = (
+            found[MIN] == min(one[MIN] for one in children)
+            and found[MAX] == max(one[MAX] for one in children)
+            and abs(Fraction(found[SUM]) + Fraction(found[SUM_LOW]) - total) <= Fraction(CLOSE) * spread
+            and abs(Fraction(found[M2]) + Fraction(found[M2_LOW]) - m2) <= Fraction(CLOSE) * m2
+        )
+        assert right, f"level {level}, block {block}: found {found}"

@@ -6,6 +6,7 @@ every number goes its own way. Sums along a lane and packed bits stayed scalar, 
 Operators work lane by lane. A plain number on the right stands for eight of them::
 
     floats + - * /       each rounded on its own, never fused: the same bits on every processor
+    floats <             a mask: yes or no for each lane
     ints   + - & | ^     with 64 bits, wrapping
     ints   << >>         by 0 … 63; >> keeps the sign
     ints   ==            a mask: yes or no for each lane
@@ -100,6 +101,7 @@ _define(operator.add, FLOATS, FLOATS, ir.IRBuilder.fadd)
 _define(operator.sub, FLOATS, FLOATS, ir.IRBuilder.fsub)
 _define(operator.mul, FLOATS, FLOATS, ir.IRBuilder.fmul)
 _define(operator.truediv, FLOATS, FLOATS, ir.IRBuilder.fdiv)
+_define(operator.lt, FLOATS, MASK, lambda builder, a, b: builder.fcmp_ordered("<", a, b))
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any) -> Any:
@@ -218,6 +220,37 @@ def funnel_shift(typing_context: Any, low: Any, high: Any, begin: Any) -> Any:
         return builder.call(shift, [args[1], args[0], _spread(builder, args[2], INTS)])
 
     return signature(INTS, low, high, types.int64), generate
+
+
+@intrinsic
+def first_lanes(typing_context: Any, number: Any) -> Any:
+    """A mask that says yes for so many lanes, from the first one on."""
+
+    def generate(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        return builder.icmp_signed("<", ir.Constant(INTS.vector, list(range(LANES))), _spread(builder, args[0], INTS))
+
+    return signature(MASK, types.int64), generate
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no types
+def rotate(typing_context: Any, floats: Any, lanes: Any) -> Any:
+    """Every lane gets what is in the one so many after it, and the last ones what is in the first; a literal number."""
+    by = lanes.literal_value
+
+    def generate(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        return _pick(builder, args[0], args[0], [(lane + by) % LANES for lane in range(LANES)])
+
+    return signature(floats, floats, lanes), generate
+
+
+@intrinsic
+def first_lane(typing_context: Any, floats: Any) -> Any:
+    """What is in the first lane."""
+
+    def generate(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        return builder.extract_element(args[0], _INDEX(0))
+
+    return signature(floats.scalar, floats), generate
 
 
 @intrinsic

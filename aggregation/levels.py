@@ -1,30 +1,40 @@
-"""Where everything of one symbol lies: block sizes, ring capacities, byte offsets.
+"""Where everything of one symbol lies: what is kept of which prices, ring capacities, byte offsets.
 
-A symbol keeps a ring of its newest raw prices (level 0) and, for every level j = 1 … max_k − 1, a ring of
-summaries, one for each completed block of ``radix**j`` prices. Blocks are aligned to position 0 of the
-stream, never to a window, so a summary that was written once is never revised.
+A symbol keeps its newest prices raw: they are *hot*, and a hundred thousand of them stay in the processor's cache. All
+prices are also cut into blocks of 1,000, aligned to position 0 of the stream, never to a window. What is made of a
+block when it is complete is never revised:
 
-How large the rings must be follows from what is overwritten when:
+* the block itself, compressed (see ``codec``), for the time when it is no longer hot, but *cold*;
+* its summary; and of every ten summaries of a level one of the next: level j has one for each 10^j prices.
 
-* Prices are written *before* the count is published. While n is the published count, a batch of m prices
-  overwrites positions below n + m − capacity, and none of those may belong to a window of n:
-  the raw ring holds the retention plus one largest batch.
-* Summaries are written *after* the count n that completes them is published. The block that makes room ends
-  at least one ring earlier, at or before n − retention, outside every window of n:
-  a ring of exactly ``retention / radix**j`` summaries is enough.
+There are no levels 1 and 2. The 999 prices at most, from a window's start to the first whole block and from the last one to
+its end, are summed up as they are: a third of a microsecond, and less than the summaries of tens and hundreds would
+cost to write.
 
-Every capacity is a multiple of the radix, so the ``radix`` children of a block lie side by side and never
-straddle the end of their ring.
+A *box* is the place of 1,000 neighbouring blocks. First in it is where each of them ends, then the blocks themselves, one
+after another. It is as long as they can be at worst, but only the front that they take is ever touched. So nothing is
+allocated and nothing can run out, and memory follows what prices compress to.
+
+Everything is a ring. How large it must be follows from what is overwritten when, and from what readers still look at:
+
+* Prices are written *before* the count is published. While n is the published count, a batch of m prices overwrites
+  positions below n + m − capacity: hot prices from n − (capacity − largest batch) on are intact.
+* Blocks and summaries are written *after* the count n that completes them is published. What they overwrite is one ring
+  older, or lies in a box that ends one ring of boxes earlier, less one: all from n − kept on is intact.
+
+Both rings reach back further than any window, by as much as ``max_tail`` and a box: a reader that is overtaken by that
+much, and not by any single append, begins again.
 
 The bytes of one slot, each part starting on a page of its own:
 
 ====================  ==========================================================================
-page 0                int64 ``covered[0 … max_k − 1]``: how many prices of the stream each level
-                      covers; ``covered[0]`` is the count (see ``series.py`` for who writes when);
-                      then ``resident``: 1 if all pages of the slot were touched at the start;
-                      then ``batches``: how many batches were ever appended
-then                  the raw ring, float64
-then                  the summary rings, level 1 first: rows of ``min, max, mean_offset, m2``, float64
+page 0                int64: the count, then how many prices each level covers, level 3 first
+                      (see ``series.py`` for who writes when), at most 13 of them; then
+                      ``batches``: how many were ever appended; ``resident``: 1 if all pages of
+                      the slot were touched at the start
+then                  the hot prices, float64
+then                  the rings of summaries, level 3 first: see ``summaries`` for their fields
+then                  the boxes: int64 ends of blocks, in words from the start of the box; blocks
 ====================  ==========================================================================
 """
 
@@ -39,21 +49,51 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from .codec import BLOCK, MAX_WORDS
+from .summaries import FIELDS
+
 PAGE_BYTES: Final = mmap.PAGESIZE
 """Granularity of the parts of a slot: the machine's pages, 4 KiB on most, 16 or 64 on some."""
 
 WORD_BYTES: Final = 8
 
-SUMMARY_FIELDS: Final = 4
-"""``min, max, mean_offset, m2``: 32 bytes, so two summaries share a cache line and none straddles one."""
+RADIX: Final = 10
+"""Summaries of a level that make one of the next."""
+
+BLOCK_LEVEL: Final = 3
+"""The lowest level: RADIX**BLOCK_LEVEL is BLOCK."""
+
+# Words of page 0.
+COUNT: Final = 0
+COVERED: Final = 1
+BATCHES: Final = 14
+RESIDENT: Final = 15
+MAX_K: Final = COVERED + BLOCK_LEVEL + 12
+
+# Words of Geometry.plan.
+HOT: Final = 0
+PRICES_AT: Final = 1
+PRICES: Final = 2
+HOT_KEPT: Final = 3
+KEPT: Final = 4
+BOXES_AT: Final = 5
+BOXES: Final = 6
+BOX_BLOCKS: Final = 7
+BOX_WORDS: Final = 8
+LEVELS: Final = 9
+FIRST_LEVEL: Final = 10  # from here on three words a level:
+SIZE: Final = 0
+AT: Final = 1
+CAPACITY: Final = 2
 
 
-BYTES_A_PRICE: Final = 12
-"""What a retained price takes, rounded up: 8 raw, 32 in ten of level 1, 32 in a hundred of level 2, …: 11.56."""
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
 
 
-def _whole_pages(size: int) -> int:
-    return -(-size // PAGE_BYTES) * PAGE_BYTES
+def whole_pages(size: int) -> int:
+    """Bytes, rounded up to whole pages."""
+    return _round_up(size, PAGE_BYTES)
 
 
 @dataclass(frozen=True)
@@ -61,22 +101,26 @@ class Geometry:
     """The shape of one symbol's memory: pure arithmetic, no memory of its own.
 
     Args:
-        max_k: the longest window is the last ``radix**max_k`` prices, which is also the retention.
-        radix: children in a block. Ten in the service; a small radix makes every corner cheap to test.
+        max_k: the longest window is the last ``10**max_k`` prices, which is also the retention.
         max_batch: the most prices that one append may bring.
+        least_hot: the newest prices that are kept raw, or more if batches are large.
+        box_blocks: blocks in a box.
 
     Raises:
-        ValueError: where a bound is not met (max_k ≥ 1, radix ≥ 2, max_batch ≥ 1).
+        ValueError: where a bound is not met (all are at least 1, max_k at most 16).
     """
 
     max_k: int = 8
-    radix: int = 10
     max_batch: int = 10_000
+    least_hot: int = 100_000
+    box_blocks: int = 1_000
 
     def __post_init__(self) -> None:
-        for name, least in (("max_k", 1), ("radix", 2), ("max_batch", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}")
+        for name in ("max_k", "max_batch", "least_hot", "box_blocks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.max_k > MAX_K:
+            raise ValueError(f"max_k must be at most {MAX_K}")
 
     @cached_property
     def retention(self) -> int:
@@ -89,84 +133,101 @@ class Geometry:
         return [self.block_size(k) for k in range(1, self.max_k + 1)]
 
     @property
-    def levels(self) -> int:
-        """Levels that hold something: the raw prices and max_k − 1 rings of summaries."""
-        return self.max_k
+    def levels(self) -> range:
+        """The levels that there are, from blocks of 1,000 prices on."""
+        return range(BLOCK_LEVEL, max(self.max_k, BLOCK_LEVEL + 1))
 
     @property
     def max_tail(self) -> int:
-        """The longest tail that an append leaves standing.
+        """The most prices behind the last block that is rolled up which an append leaves standing.
 
-        It is no matter of correctness (a fold is exact over any tail that is retained) but bounds what a fold
-        may cost when compaction falls behind: four largest batches take some 100 µs to fold.
+        It is no matter of correctness (a fold is exact over any tail that is hot) but bounds what a fold may cost when
+        compaction falls behind: four largest batches take some 20 µs.
         """
-        return 4 * self.max_batch
+        return 2 * self.max_batch + BLOCK
+
+    @cached_property
+    def hot(self) -> int:
+        """The newest prices that are read as they are. Older ones are cold: their block is rolled up by then."""
+        least = max(self.least_hot, self.max_tail + self.max_batch + BLOCK)
+        return min(self.retention, _round_up(least, BLOCK))
+
+    @property
+    def hot_capacity(self) -> int:
+        """Prices in the ring of hot ones: whole blocks, so that none straddles its end."""
+        return _round_up(self.hot + self.max_tail + self.max_batch, BLOCK)
+
+    @cached_property
+    def boxes(self) -> int:
+        """Boxes in their ring: one that is written and one that was just before, beside the retention. 0: all is hot."""
+        return 0 if self.hot == self.retention else -(-self.retention // (self.box_blocks * BLOCK)) + 2
+
+    @property
+    def box_words(self) -> int:
+        """Words from box to box, whole pages."""
+        return whole_pages((self.box_blocks + self.box_blocks * MAX_WORDS) * WORD_BYTES) // WORD_BYTES
+
+    @property
+    def kept(self) -> int:
+        """Prices, the newest, whose blocks and summaries are intact at any time."""
+        return (self.boxes - 1) * self.box_blocks * BLOCK if self.boxes else self.hot_capacity - self.max_batch
 
     def block_size(self, level: int) -> int:
         """Prices in one block of ``level``; also the length of window k = ``level``."""
-        return int(self.radix**level)
+        return int(RADIX**level)
 
     def capacity(self, level: int) -> int:
-        """Entries in the ring of ``level``: prices for level 0, summaries above."""
-        if level == 0:
-            needed = self.retention + self.max_batch
-            return -(-needed // self.radix) * self.radix
-        return self.retention // self.block_size(level)
-
-    @property
-    def summaries(self) -> int:
-        """Summaries in all rings together."""
-        return sum(self.capacity(level) for level in range(1, self.levels))
+        """Summaries in the ring of ``level``: ten of them that make one of the next never straddle its end."""
+        return _round_up(-(-self.kept // self.block_size(level)), RADIX)
 
     @cached_property
     def plan(self) -> npt.NDArray[np.int64]:
-        """What the kernels need to know: int64, shape (max_k + 1, 3), a row a level.
-
-        Row j is (block size, first row of the ring in the table of summaries, capacity). The last row exists
-        for its block size alone, which is the retention.
-        """
-        plan = np.zeros((self.max_k + 1, 3), dtype=np.int64)
-        first_row = 0
-        for level in range(self.levels):
-            plan[level] = self.block_size(level), first_row, self.capacity(level)
-            if level > 0:
-                first_row += self.capacity(level)
-        plan[self.max_k, 0] = self.retention
+        """What the kernels need to know, by the names above; places in words from the start of the slot."""
+        plan = np.zeros(FIRST_LEVEL + 3 * len(self.levels), dtype=np.int64)
+        plan[HOT], plan[PRICES], plan[HOT_KEPT] = self.hot, self.hot_capacity, self.hot_capacity - self.max_batch
+        plan[PRICES_AT] = PAGE_BYTES // WORD_BYTES
+        plan[KEPT], plan[LEVELS] = self.kept, len(self.levels)
+        plan[BOXES], plan[BOX_BLOCKS], plan[BOX_WORDS] = self.boxes, self.box_blocks, self.box_words
+        plan[BOXES_AT] = self.boxes_offset // WORD_BYTES
+        at = self.summaries_offset // WORD_BYTES
+        for i, level in enumerate(self.levels):
+            plan[FIRST_LEVEL + 3 * i :][:3] = self.block_size(level), at, self.capacity(level)
+            at += self.capacity(level) * FIELDS
         plan.flags.writeable = False
         return plan
 
     @property
-    def raw_offset(self) -> int:
-        """Byte at which the raw ring starts."""
-        return _whole_pages((self.levels + 2) * WORD_BYTES)
-
-    @property
     def summaries_offset(self) -> int:
-        """Byte at which the table of summaries starts."""
-        return self.raw_offset + _whole_pages(self.capacity(0) * WORD_BYTES)
+        """Byte at which the rings of summaries start."""
+        return PAGE_BYTES + whole_pages(self.hot_capacity * WORD_BYTES)
 
     @property
-    def slot_bytes(self) -> int:
-        """Bytes that one symbol occupies at full retention."""
-        return self.summaries_offset + _whole_pages(self.summaries * SUMMARY_FIELDS * WORD_BYTES)
+    def boxes_offset(self) -> int:
+        """Byte at which the boxes start."""
+        summaries = sum(self.capacity(level) for level in self.levels)
+        return self.summaries_offset + whole_pages(summaries * FIELDS * WORD_BYTES)
 
-    def held_bytes(self, count: int) -> int:
-        """Bytes of the pages that are touched by the time ``count`` prices were appended and rolled up. O(levels)."""
-        (_, _, raw_capacity), *rings = self.plan[: self.levels].tolist()
-        rows_a_page = PAGE_BYTES // (SUMMARY_FIELDS * WORD_BYTES)
-        pages = end = 0
-        for size, first_row, capacity in rings:
-            if count < size:
-                break
-            begin = max(end, first_row // rows_a_page)  # the ring before may end on the page that this one begins on
-            end = -(-(first_row + min(count // size, capacity)) // rows_a_page)
-            pages += end - begin
-        return self.raw_offset + _whole_pages(min(count, raw_capacity) * WORD_BYTES) + pages * PAGE_BYTES
+    @cached_property
+    def slot_bytes(self) -> int:
+        """Bytes that one symbol takes at full retention if its prices do not compress at all; that much is reserved."""
+        return self.boxes_offset + self.boxes * self.box_words * WORD_BYTES
+
+    def held_bytes(self, count: int, covered: int) -> int:
+        """Bytes of the pages in front of the boxes that are touched by ``count`` prices, so many rolled up. O(levels)."""
+        held = PAGE_BYTES + whole_pages(min(count, self.hot_capacity) * WORD_BYTES)
+        begin = end = self.summaries_offset
+        for level in self.levels:
+            blocks = min(covered // self.block_size(level), self.capacity(level))
+            first, last = begin // PAGE_BYTES, -(-(begin + blocks * FIELDS * WORD_BYTES) // PAGE_BYTES)
+            if blocks:  # the ring before may end on the page that this one begins on
+                held += (last - max(first, end // PAGE_BYTES)) * PAGE_BYTES
+                end = last * PAGE_BYTES
+            begin += self.capacity(level) * FIELDS * WORD_BYTES
+        return held
 
 
 ENTRY_BYTES: Final = 128
 """Whole cache lines, so that two symbols never share one."""
-
 NAME_BYTES: Final = 64
 """Room for any ticker, ISIN or composite key, in UTF-8."""
 
@@ -206,7 +267,7 @@ class Layout:
     @property
     def directory_bytes(self) -> int:
         """Bytes from the start to the first slot."""
-        return _whole_pages(self.max_symbols * ENTRY_BYTES)
+        return whole_pages(self.max_symbols * ENTRY_BYTES)
 
     def slot_offset(self, slot: int) -> int:
         """Byte at which a slot starts."""

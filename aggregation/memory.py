@@ -88,7 +88,7 @@ class SharedMemory:
 
     def series(self, slot: int) -> Series:
         """A slot's series, whoever's it is."""
-        return Series(self.slot(slot), self.layout.geometry)
+        return Series(self.slot(slot), self.layout.geometry, partial(self.give_back, slot))
 
     def give_back(self, slot: int, begin: int, size: int) -> None:
         """Make bytes [begin, begin + size) of a slot zero by giving their pages back; O(pages that are there)."""

@@ -2,31 +2,35 @@
 
 All that changes a symbol's memory is called from here, in this order and no other:
 
-1. ``append`` writes the new prices into the raw ring, past the published count, over prices that no window can
-   ask for any more; then it publishes the count, ``covered[0]``. That single aligned store is the append. The number
-   of batches follows it, for whoever watches; nothing is computed from it.
-2. ``roll_up`` writes the summaries of the blocks that the count completes, level by level; after each level it
-   publishes how many prices that level now covers, ``covered[j]``. Nothing reads a summary beyond that number.
+1. ``append`` writes the new prices behind the published count, over hot prices that no reader looks at any more; then
+   it publishes the count. That single aligned store is the append. The number of batches follows it, for whoever
+   watches; nothing is computed from it.
+2. ``roll_up`` writes each block that the count completes into its box, compressed, and its summary; then it publishes how
+   many prices level 3 covers. Level by level, what that completes is summarised and published in turn. Nothing reads
+   a block or a summary beyond those numbers. Before a box is begun, what the one before it has left of a former one is
+   given back.
 
 So a process that is killed between any two instructions leaves the state before or the state after, never a mix:
-prices that were not published are overwritten by the next append, summaries that were not published are written
-again, with the same bytes, by the next roll-up. ``statistics`` and ``windows`` take no lock; they read a count, fold,
-and make sure that nothing they read has been overwritten meanwhile.
+prices that were not published are overwritten by the next append, blocks and summaries that were not published are
+written again, with the same bytes, by the next roll-up. ``statistics`` and ``windows`` take no lock; they read a count,
+fold, and make sure that nothing they read has been overwritten meanwhile.
 
 One writer at a time is the caller's business; any number of readers may be at work beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from . import kernels
+from . import fold, rollup
+from .boxes import Boxes
+from .codec import BLOCK
 from .invariants import check
-from .levels import BYTES_A_PRICE, SUMMARY_FIELDS, WORD_BYTES, Geometry
+from .levels import BATCHES, COUNT, COVERED, RESIDENT, WORD_BYTES, Geometry
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -73,6 +77,10 @@ class PriceError(ValueError):
         self.index = index
 
 
+def _give_nothing_back(_begin: int, _size: int) -> None:
+    """For memory that is not given back piece by piece."""
+
+
 class Series:
     """The newest prices of one symbol, with a summary of every completed block, in memory that is given to it.
 
@@ -80,75 +88,92 @@ class Series:
         memory: a writable buffer of at least ``geometry.slot_bytes`` bytes. All zero it is an empty series; a buffer
             that another series filled, in this process or another, is that series.
         geometry: the shape of the memory.
+        give_back: called with (begin, size) in bytes, whole pages of the memory that need not be kept: they may be zero
+            afterwards.
 
     Raises:
         ValueError: the buffer is too small or read-only.
     """
 
-    __slots__ = ("_max_batch", "_max_tail", "_plan", "_published", "_raw", "_summaries", "covered", "geometry")
+    __slots__ = (
+        "_boxes",
+        "_give_back",
+        "_ints",
+        "_max_batch",
+        "_max_tail",
+        "_plan",
+        "_rate",
+        "_rated_at",
+        "_words",
+        "geometry",
+    )
 
-    def __init__(self, memory: WriteableBuffer, geometry: Geometry) -> None:
+    def __init__(
+        self,
+        memory: WriteableBuffer,
+        geometry: Geometry,
+        give_back: Callable[[int, int], None] = _give_nothing_back,
+    ) -> None:
         view = memoryview(memory).cast("B")
         if view.readonly or view.nbytes < geometry.slot_bytes:
             raise ValueError(f"a series needs {geometry.slot_bytes} writable bytes, not {view.nbytes}")
         self.geometry = geometry
-        self.covered: npt.NDArray[np.int64] = np.frombuffer(view, np.int64, geometry.levels)
-        self._published = view[: (geometry.levels + 2) * WORD_BYTES].cast("q")
-        self._raw: npt.NDArray[np.float64] = np.frombuffer(view, np.float64, geometry.capacity(0), geometry.raw_offset)
-        cells = np.frombuffer(view, np.float64, geometry.summaries * SUMMARY_FIELDS, geometry.summaries_offset)
-        self._summaries: npt.NDArray[np.float64] = cells.reshape(-1, SUMMARY_FIELDS)
+        self._give_back = give_back
+        self._words: npt.NDArray[np.int64] = np.frombuffer(view, np.int64, geometry.slot_bytes // WORD_BYTES)
+        self._ints = view[: geometry.slot_bytes].cast("q")  # one of them is read in half of the time that numpy takes
+        self._boxes = Boxes(self._ints, geometry) if geometry.boxes else None
+        self._rate, self._rated_at = 0.0, -1
         self._plan = geometry.plan
         self._max_batch, self._max_tail = geometry.max_batch, geometry.max_tail
 
     @property
     def count(self) -> int:
         """Prices ever appended. O(1)."""
-        return self._published[0]
-
-    @property
-    def tail(self) -> int:
-        """The newest prices that no summary covers yet. O(1)."""
-        if self.geometry.levels == 1:
-            return self.count
-        return self._published[0] - self._published[1]
+        return self._ints[COUNT]
 
     @property
     def lag(self) -> int:
-        """Prices that compaction has yet to come to: less than a block of level 1 at rest, and never negative. O(1)."""
-        if self.geometry.levels == 1:
-            return 0
-        covered = self._published[1]  # read first: a roll-up in between then finds more prices, not fewer
-        return self._published[0] - covered
+        """Prices that are not rolled up: less than a block at rest, and never negative. O(1)."""
+        covered = self._ints[COVERED]  # read first: a roll-up in between then finds more prices, not fewer
+        return self._ints[COUNT] - covered
 
     @property
     def batches(self) -> int:
         """Batches ever appended. O(1)."""
-        return self._published[self.geometry.levels + 1]
+        return self._ints[BATCHES]
 
     @property
     def resident(self) -> bool:
         """Whether all of the memory was touched at the start, so that no append needs new pages."""
-        return self._published[self.geometry.levels] != 0
+        return self._ints[RESIDENT] != 0
 
     @resident.setter
     def resident(self, resident: bool) -> None:
-        self._published[self.geometry.levels] = resident
+        self._ints[RESIDENT] = resident
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of memory that the prices and their summaries lie on. O(levels), and the system is not asked.
+        """Bytes of memory that the prices and their summaries lie on. O(boxes), and the system is not asked.
 
-        They are counted as if all were rolled up; all of the slot where all was touched at the start.
+        All of the slot where all was touched at the start.
         """
-        return self.geometry.slot_bytes if self.resident else self.geometry.held_bytes(self.count)
+        if self.resident:
+            return self.geometry.slot_bytes
+        held = self.geometry.held_bytes(self.count, self._ints[COVERED])
+        return held if self._boxes is None else held + self._boxes.held_bytes(self._ints[COVERED])
 
     def growth(self, size: int) -> int:
         """Bytes of memory, about, that appending ``size`` more prices touches for the first time. O(1).
 
-        Zero once the ring has gone around, or where all was touched at the start.
+        Until all rings have gone around, that is what they take raw, and compressed as the ones before did. From then on
+        it is nothing, as long as they do not compress clearly worse than those that they replace.
         """
-        fresh = len(self._raw) - self._published[0]
-        return 0 if fresh <= 0 or self.resident else min(size, fresh) * BYTES_A_PRICE
+        if self.resident:
+            return 0
+        covered, fresh = self._ints[COVERED], self.geometry.hot_capacity - self._ints[COUNT]
+        if covered != self._rated_at and self._boxes is not None:
+            self._rate, self._rated_at = self._boxes.growth(covered), covered
+        return max(0, min(size, fresh)) * WORD_BYTES + int(size * self._rate)
 
     def append(self, prices: npt.ArrayLike) -> int:
         """Append a batch, oldest first, and return the new count. O(len(prices)).
@@ -165,57 +190,56 @@ class Series:
         batch = np.ascontiguousarray(prices, dtype=np.float64)
         if batch.ndim != 1 or not 1 <= batch.size <= self._max_batch:
             raise ValueError(f"a batch is a row of 1 to {self._max_batch} prices, not of shape {batch.shape}")
-        if self.tail > self._max_tail:
+        if self.lag > self._max_tail:
             self.roll_up()
-        count = kernels.append(self.covered, self._raw, batch, MAX_PRICE)
+        count = rollup.append(self._words, self._plan, batch, MAX_PRICE)
         if count < 0:
             refused = -1 - count
             raise PriceError(refused, float(batch[refused]))
-        self._published[self.geometry.levels + 1] += 1
         return count
 
-    def roll_up(self, through: int | None = None) -> None:
-        """Summarise the blocks that are complete by now, on levels 1 … ``through`` (default: all of them).
+    def roll_up(self) -> None:
+        """Compress and summarise the blocks that are complete by now.
 
-        Amortised O(1) a price; of ten thousand new prices about as long as copying them took. Stopping early, or being
-        killed, is harmless: the next roll-up goes on where each level stands.
+        Amortised O(1) a price, a nanosecond and a half. Being killed is harmless: the next roll-up goes on where it was.
         """
-        top = self.geometry.levels - 1
-        kernels.roll_up(
-            self.covered, self._raw, self._summaries, self._plan, top if through is None else min(through, top)
-        )
+        while self.lag >= BLOCK:
+            if self._boxes is not None and not self.resident:
+                begin, size = self._boxes.rest(self._ints[COVERED])
+                if size:
+                    self._give_back(begin, size)
+            rollup.roll_up(self._words, self._plan)
 
     def clear(self) -> None:
         """Be an empty series again, in memory that stays where it is. O(levels); a kill in between leaves a part."""
-        self.covered[:] = 0
-        self._published[self.geometry.levels + 1] = 0
+        self._words[:RESIDENT] = 0
 
     def newest(self) -> tuple[int, float] | None:
         """The count and the last price of one moment; None where there is no price. O(1)."""
-        count, last = kernels.newest(self.covered, self._raw, self._plan)
+        count, last = fold.newest(self._words, self._plan)
         return (count, last) if count else None
 
     def statistics(self, k: int) -> Statistics | None:
-        """Statistics over the newest ``radix**k`` prices, or all there are if fewer; None where there is none.
+        """Statistics over the newest ``10**k`` prices, or all there are if fewer; None where there is none.
 
-        O(levels), plus O(tail). Min, max and last are exact. Average and variance are computed from differences within
-        the data, so their error is a few units in the last place of the *spread*, however large the prices are.
+        O(levels). Min, max and last are exact. Average and variance are rounded from some thirty digits, and the same to
+        the bit however far the roll-up is: the true value, rounded, in all but a few of a million cases.
 
         Raises:
             ValueError: k is not in 1 … max_k.
         """
         if not 1 <= k <= self.geometry.max_k:
             raise ValueError(f"k must be from 1 to {self.geometry.max_k}, not {k}")
-        statistics = Statistics._make(kernels.fold(self.covered, self._raw, self._summaries, self._plan, k))
+        statistics = Statistics._make(fold.fold(self._words, self._plan, k))
         return statistics if statistics.size else None
 
     def windows(self) -> Windows | None:
         """Statistics over every window k = 1 … max_k, all of one moment; None where there is no price.
 
-        O(levels²), plus O(tail) for each window that is longer. Every number is the one that ``statistics`` gives.
+        O(levels²). Every number is the one that ``statistics`` gives, to the bit.
         """
         table = np.empty((self.geometry.max_k, len(Statistics._fields) - 1))
-        count = kernels.fold_all(self.covered, self._raw, self._summaries, self._plan, table)
+        count = fold.fold_all(self._words, self._plan, self.geometry.max_k, table)
         if count == 0:
             return None
         sizes = self.geometry.windows
@@ -229,4 +253,4 @@ class Series:
         Raises:
             AssertionError: names the level and the block that is wrong, with what was found there.
         """
-        check(self.geometry, self.covered, self._raw, self._summaries)
+        check(self.geometry, self._words)

@@ -32,7 +32,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .kernels import observe, publish
+from .atomics import observe, publish
 from .levels import LAST_SERIAL_WORD, NAME_BYTES, NAME_LENGTH_WORD, NAME_WORD, SERIAL_WORD, USED_WORD, WORD_BYTES
 from .memory import SharedMemory
 from .series import Series, Statistics, Windows
