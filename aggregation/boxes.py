@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from .codec import BLOCK, MAX_WORDS
-from .levels import BOXES_AT, PAGE_BYTES, WORD_BYTES, Geometry, whole_pages
+from .levels import BOXES_AT, WORD_BYTES, Geometry, whole_pages
 
 TOLERANCE: Final = 1.25
-"""How much more than those that they replace new blocks may take and still count as none. They never take just the same,
-and where no memory is left, a symbol whose data is as ever must not be refused for that."""
+"""How much more than those that they replace new blocks may take and still count as none. They never take just the
+same, and where no memory is left, a symbol whose data is as ever must not be refused for that."""
 
 
 class Boxes:
@@ -54,7 +54,7 @@ class Boxes:
         return self._end(number, self._size) if number >= self._boxes else 0
 
     def growth(self, covered: int) -> float:
-        """Bytes, about, that a price takes which was not rolled up yet, beyond what is there to be overwritten. O(1)."""
+        """Bytes, about, that a price not rolled up yet takes beyond what is there to be overwritten. O(1)."""
         number, blocks = divmod(covered // BLOCK, self._size)
         taken, of = self._end(number, blocks) - self._size, blocks
         if number > 0:

@@ -6,16 +6,18 @@ subtracted when a price leaves a window; it is just no longer among the pieces. 
 are cold if the window is long: then their block is decoded.
 
 **The same digits at any time.** Which pieces tile a window is said by the count alone, not by how far the roll-up is.
-Blocks that it has not come to yet are summarised here, on the side, as it will do it. Pieces are added in one order, from
-right to left: the right-hand ones are the same for all windows that have them, and are added once for all.
+Blocks that it has not come to yet are summarised here, on the side, as it will do it. Pieces are added in one order,
+from right to left: the right-hand ones are the same for all windows that have them, and are added once for all.
 
 All sums are of distances from the last price, which is in every window (see ``summaries``).
 
-**Order.** No lock is taken. A reader notes a count, folds, and looks at the count again: writers overwrite only what lies
-far enough before it (see ``levels``). If it read something that may have been overwritten, it begins again.
+**Order.** No lock is taken. A reader notes a count, folds, and looks at the count again: writers overwrite only what
+lies far enough before it (see ``levels``). If it read something that may have been overwritten, it begins again.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -54,9 +56,9 @@ from .summaries import (
     add_summaries,
     add_sums,
     settle,
-    sums_of_prices,
     summarise_prices,
     summarise_summaries,
+    sums_of_prices,
 )
 
 Words = npt.NDArray[np.int64]
@@ -65,6 +67,12 @@ Cells = npt.NDArray[np.float64]
 _WORDS = int64[::1]
 _PLAN = types.Array(types.int64, 1, "C", readonly=True)
 _TABLE = float64[:, ::1]
+
+# What a fold notes of each level, a row each.
+ENDS: Final = 0  # blocks that are complete
+REACH: Final = 1  # those of them that are rolled up
+ASIDE: Final = 2  # where the summary of block 0 would be aside: that of block b is b·FIELDS cells behind it
+FIRSTS: Final = 3  # the first block in a window
 
 
 @compiled(forceinline=True)
@@ -90,98 +98,91 @@ def _row(plan: Words, i: int, block: int) -> int:
 
 
 @compiled(forceinline=True)
-def _tile(plan: Words, start: int, ends: Words, firsts: Words) -> int:
-    """Note the first whole block on each level that tiles the prices from ``start`` on; returns the highest of them.
+def _note_ends(words: Words, plan: Words, start: int, count: int, notes: Words) -> int:
+    """Note how many blocks of each level are complete, and how many of them rolled up; returns cells for the others.
 
-    ``ends`` says how many blocks there are. The level above the highest has none behind ``start``.
+    Those that begin before ``start`` count as rolled up: nobody asks for them.
     """
-    i = 0
-    firsts[0] = (start + BLOCK - 1) // BLOCK
-    while i + 1 < ends.shape[0]:
-        above = (firsts[i] + RADIX - 1) // RADIX
-        if above >= ends[i + 1]:
-            break
-        i += 1
-        firsts[i] = above
-    return i
+    needed = 0
+    end = count // BLOCK
+    for i in range(plan[LEVELS]):
+        size = _size(plan, i)
+        covered = load_acquire(words, COVERED + i)
+        notes[ENDS, i] = notes[REACH, i] = end
+        if covered < end * size:
+            notes[REACH, i] = min(max(covered, start + size - 1) // size, end)
+        notes[ASIDE, i] = needed - notes[REACH, i] * FIELDS
+        needed += (end - notes[REACH, i]) * FIELDS
+        end //= RADIX
+    return needed
 
 
 @compiled()
-def _roll_up_aside(words: Words, plan: Words, start: int, ends: Words, reach: Words, aside_at: Words) -> Cells:
-    """Note up to which block each level is rolled up, and summarise from there on, but not what begins before ``start``.
-
-    The summary of block b of the i-th level is put at aside[aside_at[i] + b·FIELDS] and after.
-    """
-    cells = words.view(np.float64)
-    size = 0
-    for i in range(ends.shape[0]):
-        reach[i] = ends[i]
-        covered = load_acquire(words, COVERED + i)
-        if covered < ends[i] * _size(plan, i):
-            reach[i] = min(max(covered, start + _size(plan, i) - 1) // _size(plan, i), ends[i])
-        aside_at[i] = size - reach[i] * FIELDS
-        size += (ends[i] - reach[i]) * FIELDS
-    if size == 0:
-        return cells  # any will do
-    aside = np.empty(size)
-    for block in range(reach[0], ends[0]):
+def _roll_up_aside(cells: Cells, plan: Words, notes: Words, aside: Cells) -> None:
+    """Summarise the blocks that are not rolled up yet, from prices and from the summaries in the rings and aside."""
+    for block in range(notes[REACH, 0], notes[ENDS, 0]):
         begin = _price_at(plan, block * BLOCK)
-        summarise_prices(cells, begin, begin + BLOCK, aside, aside_at[0] + block * FIELDS)
+        summarise_prices(cells, begin, begin + BLOCK, aside, notes[ASIDE, 0] + block * FIELDS)
     children = np.empty(RADIX * FIELDS)
-    for i in range(1, ends.shape[0]):
-        for block in range(reach[i], ends[i]):
+    for i in range(1, plan[LEVELS]):
+        for block in range(notes[REACH, i], notes[ENDS, i]):
             for child in range(RADIX):
                 below = block * RADIX + child
-                if below < reach[i - 1]:
+                of_child = children[child * FIELDS : (child + 1) * FIELDS]
+                if below < notes[REACH, i - 1]:
                     row = _row(plan, i - 1, below)
-                    children[child * FIELDS : (child + 1) * FIELDS] = cells[row : row + FIELDS]
+                    of_child[:] = cells[row : row + FIELDS]
                 else:
-                    row = aside_at[i - 1] + below * FIELDS
-                    children[child * FIELDS : (child + 1) * FIELDS] = aside[row : row + FIELDS]
-            below_size = float(_size(plan, i - 1))
-            summarise_summaries(children, 0, RADIX * FIELDS, below_size, aside, aside_at[i] + block * FIELDS)
-    return aside
+                    row = notes[ASIDE, i - 1] + below * FIELDS
+                    of_child[:] = aside[row : row + FIELDS]
+            row = notes[ASIDE, i] + block * FIELDS
+            summarise_summaries(children, 0, RADIX * FIELDS, float(_size(plan, i - 1)), aside, row)
+
+
+@compiled(forceinline=True)
+def _tile(start: int, notes: Words) -> int:
+    """Note the first block of each level that tiles the prices from ``start`` on; returns the highest such level.
+
+    The level above it has no complete block behind ``start``.
+    """
+    i = 0
+    first = (start + BLOCK - 1) // BLOCK
+    while True:
+        notes[FIRSTS, i] = first
+        first = (first + RADIX - 1) // RADIX
+        if i + 1 == notes.shape[1] or first >= notes[ENDS, i + 1]:
+            return i
+        i += 1
 
 
 @compiled()
 def _add_blocks(
-    sums: Sums,
-    cells: Cells,
-    plan: Words,
-    aside: Cells,
-    aside_at: int,
-    reach: int,
-    i: int,
-    begin: int,
-    end: int,
-    centre: float,
+    sums: Sums, cells: Cells, plan: Words, aside: Cells, notes: Words, i: int, begin: int, end: int, centre: float
 ) -> Sums:
-    """Add blocks [begin, end) of the i-th level: from its ring up to ``reach``, the others from aside."""
+    """Add blocks [begin, end) of the i-th level: from its ring as far as it is rolled up, the others from aside."""
     if begin >= end:
         return sums
+    level = FIRST_LEVEL + 3 * i
     size = float(_size(plan, i))
     between = between_low = 0.0
-    block, rolled_up = begin, min(end, reach)
+    block, rolled_up = begin, min(end, notes[REACH, i])
     while block < rolled_up:
-        level = FIRST_LEVEL + 3 * i
-        slot = block % plan[level + CAPACITY]
-        blocks = min(rolled_up - block, plan[level + CAPACITY] - slot)
-        row = plan[level + AT] + slot * FIELDS
-        sums, between, between_low = add_summaries(
-            sums, between, between_low, cells, row, row + blocks * FIELDS, size, centre
-        )
+        row = _row(plan, i, block)
+        blocks = min(rolled_up - block, plan[level + CAPACITY] - (row - plan[level + AT]) // FIELDS)
+        end_row = row + blocks * FIELDS
+        sums, between, between_low = add_summaries(sums, between, between_low, cells, row, end_row, size, centre)
         block += blocks
     if block < end:
-        row, end_row = aside_at + block * FIELDS, aside_at + end * FIELDS
+        row, end_row = notes[ASIDE, i] + block * FIELDS, notes[ASIDE, i] + end * FIELDS
         sums, between, between_low = add_summaries(sums, between, between_low, aside, row, end_row, size, centre)
     return add_between(sums, between, between_low, size)
 
 
 @compiled(forceinline=True)
-def _add_tail(cells: Cells, plan: Words, count: int, centre: float) -> Sums:
-    """The prices behind the last whole block."""
+def _tail(cells: Cells, plan: Words, count: int, longest: int, centre: float) -> Sums:
+    """The prices behind the last whole block, if there are any, and a window is that long."""
     tail = count % BLOCK
-    if tail == 0:
+    if tail == 0 or tail >= longest:
         return NOTHING
     begin = _price_at(plan, count - tail)
     return sums_of_prices(cells, begin, begin + tail, centre)
@@ -208,6 +209,27 @@ def _add_head(sums: Sums, words: Words, plan: Words, start: int, is_hot: bool, c
 
 
 @compiled(forceinline=True)
+def _add_right(
+    sums: Sums, cells: Cells, plan: Words, aside: Cells, notes: Words, level: int, top: int, centre: float
+) -> Sums:
+    """Add what lies right of the last whole block of the next level, for levels from ``level`` to below ``top``."""
+    for i in range(level, top):
+        begin, end = notes[ENDS, i + 1] * RADIX, notes[ENDS, i]
+        sums = _add_blocks(sums, cells, plan, aside, notes, i, begin, end, centre)
+    return sums
+
+
+@compiled(forceinline=True)
+def _add_left(sums: Sums, cells: Cells, plan: Words, aside: Cells, notes: Words, top: int, centre: float) -> Sums:
+    """Add the blocks of the level ``top``, and of those below it what lies left of them."""
+    end = notes[ENDS, top]
+    for i in range(top, -1, -1):
+        sums = _add_blocks(sums, cells, plan, aside, notes, i, notes[FIRSTS, i], end, centre)
+        end = notes[FIRSTS, i] * RADIX
+    return sums
+
+
+@compiled(forceinline=True)
 def _statistics(sums: Sums, size: int, last: float) -> tuple[float, float, float, float]:
     """(min, max, avg, var): a zero has no sign."""
     total, total_low, m2, m2_low = settle(sums, float(size), last)
@@ -219,7 +241,7 @@ def _statistics(sums: Sums, size: int, last: float) -> tuple[float, float, float
 
 @compiled(forceinline=True)
 def _is_intact(words: Words, plan: Words, start: int, oldest_hot: int) -> bool:
-    """Whether nothing that was read from ``start`` on, and raw from ``oldest_hot`` on, can have been overwritten before."""
+    """Whether what was read from ``start`` on, and raw from ``oldest_hot`` on, was not overwritten before."""
     fence_acquire()
     count = load_acquire(words, COUNT)
     intact: bool = start >= count - plan[KEPT] and oldest_hot >= count - plan[HOT_KEPT]
@@ -233,53 +255,39 @@ def _fold(words: Words, plan: Words, first_k: int, last_k: int, table: Cells) ->
     O(levels) for each window: at most 18 blocks a level, of which half are shared, and 999 prices on either side.
     """
     cells = words.view(np.float64)
-    levels = plan[LEVELS]
-    notes = np.empty(4 * levels, dtype=np.int64)  # for each level:
-    ends = notes[:levels]  # how many blocks are complete
-    reach = notes[levels : 2 * levels]  # how many of them are rolled up
-    aside_at = notes[2 * levels : 3 * levels]  # where the others are
-    firsts = notes[3 * levels :]  # with which one a window begins
+    notes = np.empty((4, plan[LEVELS]), dtype=np.int64)
+    low = high = avg = var = 0.0
     while True:
         count: int = load_acquire(words, COUNT)
         if count == 0:
             return 0
-        end = count // BLOCK
-        for i in range(levels):
-            ends[i] = end
-            end //= RADIX
-        aside = _roll_up_aside(words, plan, count - min(RADIX**last_k, count), ends, reach, aside_at)
-        oldest_hot = min(reach[0] * BLOCK, count - 1)
+        longest = min(RADIX**last_k, count)
+        needed = _note_ends(words, plan, count - longest, count, notes)
+        aside = cells  # any will do, where none is needed
+        if needed > 0:
+            aside = np.empty(needed)
+            _roll_up_aside(cells, plan, notes, aside)
+        oldest_hot = min(notes[REACH, 0] * BLOCK, count - 1)
         last = cells[_price_at(plan, count - 1)]
-        right, level = NOTHING, -1
+        right, level = _tail(cells, plan, count, longest, last), 0
         start = count
         for k in range(first_k, last_k + 1):
-            row, size = k - first_k, min(RADIX**k, count)
-            if size == count - start:
-                table[row] = table[row - 1]
-                continue
-            start = count - size
-            is_hot = start >= count - plan[HOT]
-            if is_hot:
-                oldest_hot = min(oldest_hot, start)
-            if start // BLOCK == ends[0]:
-                begin = _price_at(plan, start)
-                sums = sums_of_prices(cells, begin, begin + size, last)
-            else:
-                if level < 0:
-                    right, level = _add_tail(cells, plan, count, last), 0
-                top = _tile(plan, start, ends, firsts)
-                while level < top:
-                    begin, end = ends[level + 1] * RADIX, ends[level]
-                    right = _add_blocks(
-                        right, cells, plan, aside, aside_at[level], reach[level], level, begin, end, last
-                    )
-                    level += 1
-                sums, end = right, ends[top]
-                for i in range(top, -1, -1):
-                    sums = _add_blocks(sums, cells, plan, aside, aside_at[i], reach[i], i, firsts[i], end, last)
-                    end = firsts[i] * RADIX
-                sums = _add_head(sums, words, plan, start, is_hot, last)
-            low, high, avg, var = _statistics(sums, size, last)
+            size = min(RADIX**k, count)
+            if size > count - start:  # if not, it is the window before: there are no more prices
+                start = count - size
+                is_hot = start >= count - plan[HOT]
+                oldest_hot = min(oldest_hot, start) if is_hot else oldest_hot
+                if start // BLOCK == notes[ENDS, 0]:
+                    begin = _price_at(plan, start)
+                    sums = sums_of_prices(cells, begin, begin + size, last)
+                else:
+                    top = _tile(start, notes)
+                    right = _add_right(right, cells, plan, aside, notes, level, top, last)
+                    level = max(level, top)
+                    sums = _add_left(right, cells, plan, aside, notes, top, last)
+                    sums = _add_head(sums, words, plan, start, is_hot, last)
+                low, high, avg, var = _statistics(sums, size, last)
+            row = k - first_k
             table[row, 0], table[row, 1], table[row, 2], table[row, 3], table[row, 4] = low, high, last, avg, var
         if _is_intact(words, plan, start, oldest_hot):
             return count
@@ -300,7 +308,7 @@ def fold(words: Words, plan: Words, k: int) -> tuple[int, float, float, float, f
 
 @compiled(int64(_WORDS, _PLAN, int64, _TABLE))
 def fold_all(words: Words, plan: Words, max_k: int, table: Cells) -> int:
-    """Write min, max, last, avg and var of window k to row k − 1 of ``table``, for k = 1 … ``max_k``; returns the count.
+    """Write min, max, last, avg and var of window k = 1 … ``max_k`` to row k − 1 of ``table``; returns the count.
 
     O(levels²), all of one moment; every digit is that of ``fold``.
     """

@@ -232,7 +232,7 @@ def first_lanes(typing_context: Any, number: Any) -> Any:
     return signature(MASK, types.int64), generate
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no types
+@intrinsic(prefer_literal=True)
 def rotate(typing_context: Any, floats: Any, lanes: Any) -> Any:
     """Every lane gets what is in the one so many after it, and the last ones what is in the first; a literal number."""
     by = lanes.literal_value

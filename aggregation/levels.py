@@ -7,13 +7,13 @@ block when it is complete is never revised:
 * the block itself, compressed (see ``codec``), for the time when it is no longer hot, but *cold*;
 * its summary; and of every ten summaries of a level one of the next: level j has one for each 10^j prices.
 
-There are no levels 1 and 2. The 999 prices at most, from a window's start to the first whole block and from the last one to
-its end, are summed up as they are: a third of a microsecond, and less than the summaries of tens and hundreds would
-cost to write.
+There are no levels 1 and 2. The 999 prices at most, from a window's start to the first whole block and from the last
+one to its end, are summed up as they are: a third of a microsecond, and less than the summaries of tens and hundreds
+would cost to write.
 
-A *box* is the place of 1,000 neighbouring blocks. First in it is where each of them ends, then the blocks themselves, one
-after another. It is as long as they can be at worst, but only the front that they take is ever touched. So nothing is
-allocated and nothing can run out, and memory follows what prices compress to.
+A *box* is the place of 1,000 neighbouring blocks. First in it is where each of them ends, then the blocks themselves,
+one after another. It is as long as they can be at worst, but only the front that they take is ever touched. So nothing
+is allocated and nothing can run out, and memory follows what prices compress to.
 
 Everything is a ring. How large it must be follows from what is overwritten when, and from what readers still look at:
 
@@ -159,7 +159,7 @@ class Geometry:
 
     @cached_property
     def boxes(self) -> int:
-        """Boxes in their ring: one that is written and one that was just before, beside the retention. 0: all is hot."""
+        """Boxes in their ring: beside the retention one that is written, and one of slack. 0: all is hot."""
         return 0 if self.hot == self.retention else -(-self.retention // (self.box_blocks * BLOCK)) + 2
 
     @property
@@ -213,7 +213,7 @@ class Geometry:
         return self.boxes_offset + self.boxes * self.box_words * WORD_BYTES
 
     def held_bytes(self, count: int, covered: int) -> int:
-        """Bytes of the pages in front of the boxes that are touched by ``count`` prices, so many rolled up. O(levels)."""
+        """Bytes of pages before the boxes that ``count`` prices touch, ``covered`` of them rolled up. O(levels)."""
         held = PAGE_BYTES + whole_pages(min(count, self.hot_capacity) * WORD_BYTES)
         begin = end = self.summaries_offset
         for level in self.levels:

@@ -26,7 +26,7 @@ from .lanes import LANES
 _TARGET: Final = str(cpu_target.target_context.codegen().magic_tuple())  # its triple, its name, what it can do
 
 HAS_FUSED: Final = "+fma," in _TARGET or "aarch64" in _TARGET
-"""Whether the processor that is compiled for multiplies and adds with one rounding. If not, all is right, and slower."""
+"""Whether the processor that is compiled for multiplies and adds with one rounding; if not, all is slower."""
 
 SPLITTER: Final = float(2**27 + 1)
 """What a double is multiplied with to cut it in two halves of 26 bits, whose products are exact."""
@@ -34,7 +34,7 @@ SPLITTER: Final = float(2**27 + 1)
 
 @intrinsic
 def _fused(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """a·b − c, rounded once."""
+    """The product of the first two less the third, rounded once."""
 
     def generate(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         kind = args[0].type
@@ -47,7 +47,7 @@ def _fused(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
 
 @compiled(forceinline=True)
 def two_sum(a: Any, b: Any) -> tuple[Any, Any]:
-    """a + b as (rounded, what rounding took)."""
+    """The sum as (rounded, what rounding took)."""
     total = a + b
     of_b = total - a
     return total, (a - (total - of_b)) + (b - of_b)
@@ -71,7 +71,7 @@ if HAS_FUSED:
 
     @compiled(forceinline=True)
     def two_product(a: Any, b: Any) -> tuple[Any, Any]:
-        """a · b as (rounded, what rounding took), where neither is near the ends of the range."""
+        """The product as (rounded, what rounding took), where neither is near the ends of the range."""
         product = a * b
         return product, _fused(a, b, product)
 
@@ -79,7 +79,7 @@ else:
 
     @compiled(forceinline=True)
     def two_product(a: Any, b: Any) -> tuple[Any, Any]:
-        """a · b as (rounded, what rounding took), where neither is near the ends of the range."""
+        """The product as (rounded, what rounding took), where neither is near the ends of the range."""
         product = a * b
         a_high, a_low = _split(a)
         b_high, b_low = _split(b)

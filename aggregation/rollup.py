@@ -1,8 +1,8 @@
 """Kernels that write: append prices; roll up the blocks that they complete.
 
 **Order.** Other processes read while these write. ``append`` writes prices where nobody looks any more, and then
-publishes the count. ``roll_up`` writes a block and its summary, and then publishes that level 3 covers it; then level by
-level what that completes. Whoever sees a published number sees all that was written before it. See ``series``.
+publishes the count. ``roll_up`` writes a block and its summary, and then publishes that level 3 covers it; then level
+by level what that completes. Whoever sees a published number sees all that was written before it. See ``series``.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ def _copy(prices: Cells, begin: int, end: int, cells: Cells, at: int, limit: int
 def append(words: Words, plan: Words, prices: Cells, limit: float) -> int:
     """Write ``prices`` behind the count, and publish the new one; O(len(prices)).
 
-    Returns the new count, or −1 − the index of the first price that is not finite or beyond ±``limit``; then nothing was
-    appended. The bits of doubles are in the order of their sizes, with infinity and all that is no number above.
+    Returns the new count, or −1 − the index of the first price that is not finite or beyond ±``limit``; then nothing
+    was appended. The bits of doubles are in the order of their sizes, with infinity and all that is no number above.
     """
-    count = words[COUNT]
+    count: int = words[COUNT]
     size = prices.shape[0]
     cells = words.view(np.float64)
-    limit_bits = np.float64(limit).view(np.int64)
+    limit_bits = int(np.float64(limit).view(np.int64))
     fence_release()  # the published count is seen before any price that it puts out of reach is overwritten
     start = count % plan[PRICES]
     before_wrap = min(size, plan[PRICES] - start)
@@ -83,9 +83,10 @@ def append(words: Words, plan: Words, prices: Cells, limit: float) -> int:
         for i in range(size):
             if not abs(prices[i]) <= limit:
                 return -1 - i
-    store_release(words, COUNT, count + size)
+    count += size
+    store_release(words, COUNT, count)
     words[BATCHES] += 1
-    return count + size
+    return count
 
 
 @compiled()

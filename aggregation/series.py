@@ -5,10 +5,10 @@ All that changes a symbol's memory is called from here, in this order and no oth
 1. ``append`` writes the new prices behind the published count, over hot prices that no reader looks at any more; then
    it publishes the count. That single aligned store is the append. The number of batches follows it, for whoever
    watches; nothing is computed from it.
-2. ``roll_up`` writes each block that the count completes into its box, compressed, and its summary; then it publishes how
-   many prices level 3 covers. Level by level, what that completes is summarised and published in turn. Nothing reads
-   a block or a summary beyond those numbers. Before a box is begun, what the one before it has left of a former one is
-   given back.
+2. ``roll_up`` writes each block that the count completes into its box, compressed, and its summary; then it publishes
+   how many prices level 3 covers. Level by level, what that completes is summarised and published in turn. Nothing
+   reads a block or a summary beyond those numbers. Before a box is begun, what the one before it has left of a former
+   one is given back.
 
 So a process that is killed between any two instructions leaves the state before or the state after, never a mix:
 prices that were not published are overwritten by the next append, blocks and summaries that were not published are
@@ -165,8 +165,8 @@ class Series:
     def growth(self, size: int) -> int:
         """Bytes of memory, about, that appending ``size`` more prices touches for the first time. O(1).
 
-        Until all rings have gone around, that is what they take raw, and compressed as the ones before did. From then on
-        it is nothing, as long as they do not compress clearly worse than those that they replace.
+        Until all rings have gone around, that is what they take raw, and compressed as the ones before did. From then
+        on it is nothing, as long as they do not compress clearly worse than those that they replace.
         """
         if self.resident:
             return 0
@@ -201,7 +201,7 @@ class Series:
     def roll_up(self) -> None:
         """Compress and summarise the blocks that are complete by now.
 
-        Amortised O(1) a price, a nanosecond and a half. Being killed is harmless: the next roll-up goes on where it was.
+        Amortised O(1) a price, a nanosecond and a half. Being killed does no harm: the next one goes on where it was.
         """
         while self.lag >= BLOCK:
             if self._boxes is not None and not self.resident:
@@ -222,8 +222,8 @@ class Series:
     def statistics(self, k: int) -> Statistics | None:
         """Statistics over the newest ``10**k`` prices, or all there are if fewer; None where there is none.
 
-        O(levels). Min, max and last are exact. Average and variance are rounded from some thirty digits, and the same to
-        the bit however far the roll-up is: the true value, rounded, in all but a few of a million cases.
+        O(levels). Min, max and last are exact. Average and variance are rounded from some thirty digits, and the same
+        to the bit however far the roll-up is: the true value, rounded, in all but a few of a million cases.
 
         Raises:
             ValueError: k is not in 1 … max_k.

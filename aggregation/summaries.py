@@ -13,9 +13,9 @@ variance", 1983)::
 The last term of m2 takes the centre out again. If c is a price of the stretch or the mean of one of its N / n blocks,
 then (c − mean)² ≤ m2: what cancels is 27 of 106 bits at most, in 10^8 prices.
 
-Prices of like size lie on a common grid, and a pair holds the sum of 10^8 of them without any error: so ``sum`` is exact,
-and the average that is made of it is rounded once. Only where prices differ in size by more than a pair has digits, is
-their sum rounded at all.
+Prices of like size lie on a common grid, and a pair holds the sum of 10^8 of them without any error: so ``sum`` is
+exact, and the average that is made of it is rounded once. Only where prices differ in size by more than a pair has
+digits, is their sum rounded at all.
 
 ``q`` and ``m2`` are kept times 2^280: distances are multiplied by 2^140 before they are squared. So neither squares nor
 what rounding took from them overflow or vanish, for prices within ±1e100 and any variance that is a normal number.
