@@ -23,18 +23,21 @@ Read in this order:
 Statistics(size=4, min=1.0, max=1.5, last=1.25, avg=1.25, var=0.03125)
 """
 
+from .codec import BLOCK
 from .levels import NAME_BYTES, Geometry, Layout
 from .memory import RecordLock, SharedMemory
-from .series import MAX_PRICE, PriceError, Series, Statistics, Windows
+from .series import MAX_PRICE, NotHeldError, PriceError, Series, Statistics, Windows
 from .symbols import Holding, MemoryReserveError, Symbols, TooManySymbolsError, UnknownSymbolError
 
 __all__ = [
+    "BLOCK",
     "MAX_PRICE",
     "NAME_BYTES",
     "Geometry",
     "Holding",
     "Layout",
     "MemoryReserveError",
+    "NotHeldError",
     "PriceError",
     "RecordLock",
     "Series",

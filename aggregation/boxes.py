@@ -45,7 +45,9 @@ class Boxes:
         last, blocks = divmod(covered // BLOCK, self._size)
         held = 0
         for number in range(max(0, last + 1 - self._boxes), last + 1):
-            end = self._end(number, self._size) if number < last else max(self._end(last, blocks), self._former(last))
+            end = self._end(number, self._size) if number < last else self._former(number)
+            if number == last and blocks:
+                end = max(end, self._end(number, blocks))
             held += whole_pages(end * WORD_BYTES)
         return held
 

@@ -189,6 +189,15 @@ def _tail(cells: Cells, plan: Words, count: int, longest: int, centre: float) ->
 
 
 @compiled()
+def _decode(words: Words, plan: Words, block: int, prices: Cells) -> None:
+    """The prices of a block, out of its box; any, if it is being overwritten."""
+    box = plan[BOXES_AT] + block // plan[BOX_BLOCKS] % plan[BOXES] * plan[BOX_WORDS]
+    i = block % plan[BOX_BLOCKS]
+    begin = plan[BOX_BLOCKS] if i == 0 else min(max(words[box + i - 1], 0), plan[BOX_WORDS])
+    decode(words[box + begin : box + plan[BOX_WORDS]], prices[:BLOCK], np.empty(WORK, dtype=np.int64))
+
+
+@compiled()
 def _add_head(sums: Sums, words: Words, plan: Words, start: int, is_hot: bool, centre: float) -> Sums:
     """Add the prices before the first whole block."""
     first = start % BLOCK
@@ -197,14 +206,8 @@ def _add_head(sums: Sums, words: Words, plan: Words, start: int, is_hot: bool, c
     if is_hot:
         begin = _price_at(plan, start)
         return add_sums(sums, sums_of_prices(words.view(np.float64), begin, begin + BLOCK - first, centre))
-    block = start // BLOCK
-    box = plan[BOXES_AT] + block // plan[BOX_BLOCKS] % plan[BOXES] * plan[BOX_WORDS]
-    i = block % plan[BOX_BLOCKS]
-    begin = plan[BOX_BLOCKS] if i == 0 else words[box + i - 1]
-    work = np.empty(WORK + BLOCK + LANES, dtype=np.int64)
-    prices = work[WORK:].view(np.float64)
-    begin = min(max(begin, 0), plan[BOX_WORDS])  # it may be overwritten right now
-    decode(words[box + begin : box + plan[BOX_WORDS]], prices[:BLOCK], work[:WORK])
+    prices = np.empty(BLOCK + LANES)
+    _decode(words, plan, start // BLOCK, prices)
     return add_sums(sums, sums_of_prices(prices, first, BLOCK, centre))
 
 
@@ -231,12 +234,12 @@ def _add_left(sums: Sums, cells: Cells, plan: Words, aside: Cells, notes: Words,
 
 @compiled(forceinline=True)
 def _statistics(sums: Sums, size: int, last: float) -> tuple[float, float, float, float]:
-    """(min, max, avg, var): a zero has no sign."""
+    """(min, max, avg, var)."""
     total, total_low, m2, m2_low = settle(sums, float(size), last)
     avg, _ = divide_pair(total, total_low, float(size))
     var, _ = divide_pair(m2, m2_low, float(size))
-    low, high = sums[0] + 0.0, sums[1] + 0.0
-    return low, high, min(max(avg, low), high) + 0.0, max(var / SCALE_OF_M2, 0.0)
+    avg = min(max(avg, sums[0]), sums[1]) + 0.0  # which has no sign if it is zero
+    return sums[0], sums[1], avg, max(var / SCALE_OF_M2, 0.0)
 
 
 @compiled(forceinline=True)
@@ -313,6 +316,37 @@ def fold_all(words: Words, plan: Words, max_k: int, table: Cells) -> int:
     O(levels²), all of one moment; every digit is that of ``fold``.
     """
     return _fold(words, plan, 1, max_k, table)
+
+
+@compiled(int64(_WORDS, _PLAN, int64, float64[::1]))
+def read(words: Words, plan: Words, begin: int, prices: Cells) -> int:
+    """Copy the prices from position ``begin`` on to all of ``prices``; returns the count.
+
+    O(len(prices)), and a block at least where they are cold. Not all of them are copied if they do not lie between what
+    is kept and that count.
+    """
+    cells = words.view(np.float64)
+    block_prices = np.empty(BLOCK)
+    while True:
+        count: int = load_acquire(words, COUNT)
+        end = begin + prices.shape[0]
+        if begin < max(0, count - plan[KEPT]) or end > count:
+            return count
+        position = oldest_hot = begin
+        while position < end:
+            first = position % BLOCK
+            size = min(BLOCK - first, end - position)
+            part = prices[position - begin : position - begin + size]
+            if position < count - plan[HOT]:
+                _decode(words, plan, position // BLOCK, block_prices)
+                part[:] = block_prices[first : first + size]
+                oldest_hot = position + size
+            else:
+                at = _price_at(plan, position)
+                part[:] = cells[at : at + size]
+            position += size
+        if _is_intact(words, plan, begin, oldest_hot):
+            return count
 
 
 @compiled(types.Tuple((int64, float64))(_WORDS, _PLAN))

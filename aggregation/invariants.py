@@ -63,7 +63,8 @@ class _Check:
             assert 0 <= covers <= most, f"level {level} runs ahead: {count}, {covered}"
             assert covers % size == 0, f"level {level} covers part of a block: {covered}"
         end = covered[0] // BLOCK
-        for begin in range(oldest // BLOCK, end, STRETCH):
+        first = oldest // BLOCK if geometry.boxes else -(-oldest // BLOCK)
+        for begin in range(first, end, STRETCH):
             blocks = range(begin, min(end, begin + STRETCH))
             self._check_summaries(blocks, np.stack([self._prices(block, count) for block in blocks]))
         for i, level in enumerate(geometry.levels[1:], start=1):

@@ -45,6 +45,26 @@ def _fused(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     return signature(a, a, a, a), generate
 
 
+def _of_two(name: str) -> Any:
+    """An intrinsic of LLVM's that takes two floats, none of which is NaN."""
+
+    def intrinsic_of_two(_typing_context: Any, a: Any, b: Any) -> Any:
+        def generate(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+            kind = ir.FunctionType(ir.DoubleType(), [ir.DoubleType()] * 2)
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args, fastmath=("nnan",))
+
+        return signature(types.float64, a, b), generate
+
+    return intrinsic(intrinsic_of_two)
+
+
+least = _of_two("llvm.minimum.f64")
+"""The smaller of two floats; −0.0 is smaller than 0.0 (IEEE 754-2019, minimum)."""
+
+greatest = _of_two("llvm.maximum.f64")
+"""The larger of two floats; 0.0 is larger than −0.0 (IEEE 754-2019, maximum)."""
+
+
 @compiled(forceinline=True)
 def two_sum(a: Any, b: Any) -> tuple[Any, Any]:
     """The sum as (rounded, what rounding took)."""

@@ -1,7 +1,8 @@
 """What prices come to: the sums of a stretch of prices, and the summaries of blocks that are made of them.
 
-A summary of a block of N prices holds ``min``, ``max``, ``sum`` = Σ x and ``m2`` = Σ (x − mean)², the last two as pairs
-(see ``pairs``). Sums are taken of distances from a centre c near the data::
+A summary of a block of N prices holds ``min``, ``max`` (−0.0 is smaller than 0.0), ``sum`` = Σ x and
+``m2`` = Σ (x − mean)², the last two as pairs (see ``pairs``). Sums are taken of distances from a centre c near the
+data::
 
     d = Σ (x − c)        q = Σ (x − c)²        sum = N·c + d        m2 = q − d² / N
 
@@ -30,7 +31,7 @@ import numpy.typing as npt
 
 from .compiled import compiled
 from .lanes import LANES, broadcast, first_lane, first_lanes, load, rotate, select
-from .pairs import add_pairs, divide_pair, square_pair, two_product, two_sum
+from .pairs import add_pairs, divide_pair, greatest, least, square_pair, two_product, two_sum
 
 Cells = npt.NDArray[np.float64]
 Sums = tuple[float, float, float, float, float, float]
@@ -107,7 +108,19 @@ def _extremes(prices: Cells, begin: int, end: int) -> tuple[float, float]:
     high = _greater(high, rotate(high, 4))
     high = _greater(high, rotate(high, 2))
     high = _greater(high, rotate(high, 1))
+    if first_lane(low) == 0.0 or first_lane(high) == 0.0:  # of 0.0 and −0.0 the lanes take any
+        return _signed_extremes(prices, begin, end)
     return first_lane(low), first_lane(high)
+
+
+@compiled()
+def _signed_extremes(prices: Cells, begin: int, end: int) -> tuple[float, float]:
+    """The same one by one."""
+    low = high = prices[begin]
+    for i in range(begin, end):
+        low = least(low, prices[i])
+        high = greatest(high, prices[i])
+    return low, high
 
 
 @compiled(forceinline=True)
@@ -161,7 +174,7 @@ def add_sums(a: Sums, b: Sums) -> Sums:
     """The sums of both, about the same centre."""
     d, lost_of_d = two_sum(a[2], b[2])
     q, lost_of_q = two_sum(a[4], b[4])
-    return min(a[0], b[0]), max(a[1], b[1]), d, a[3] + b[3] + lost_of_d, q, a[5] + b[5] + lost_of_q
+    return least(a[0], b[0]), greatest(a[1], b[1]), d, a[3] + b[3] + lost_of_d, q, a[5] + b[5] + lost_of_q
 
 
 @compiled(forceinline=True)
@@ -175,8 +188,8 @@ def add_summaries(
     low, high, d, d_low, q, q_low = sums
     base, base_low = two_product(size, centre)
     for row in range(begin, end, FIELDS):
-        low = min(low, cells[row + MIN])
-        high = max(high, cells[row + MAX])
+        low = least(low, cells[row + MIN])
+        high = greatest(high, cells[row + MAX])
         far, lost = two_sum(cells[row + SUM], -base)
         far, lost = two_sum(far, lost + (cells[row + SUM_LOW] - base_low))
         d, lost_of_sum = two_sum(d, far)

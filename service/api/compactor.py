@@ -1,9 +1,8 @@
 """Write-behind: the roll-up happens after the answer is on its way.
 
-An append wakes the compactor; the event loop calls it back once the handler is done and its response was handed to the
-socket, or a millisecond later if there is too little to do. Nothing polls, and there is no task that a stop would have
-to cancel. Folds are exact meanwhile: they use each level as far as it has come. The memory of deleted symbols is given
-back the same way, a slice a turn.
+An append that completes a block wakes the compactor; the event loop calls it back once the handler is done and its
+response was handed to the socket. Nothing polls, and there is no task that a stop would have to cancel. Folds are exact
+meanwhile, with the same digits. The memory of deleted symbols is given back the same way, a slice a turn.
 
 What fails is tried again a little later, and so is what another process has the lock of; everything else goes on.
 """
@@ -20,12 +19,6 @@ from service.logs import REQUESTS
 from service.metrics.counters import Cell, Counters
 
 log = logging.getLogger(REQUESTS)
-
-ENOUGH: Final = 1000
-"""Prices of a symbol that are worth a turn of their own at once. A fold reads so many raw ones in less than 1 µs."""
-
-DELAY_SECONDS: Final = 0.001
-"""How long fewer prices wait for more to be rolled up with: a roll-up of a hundred costs as much as appending them."""
 
 RETRY_SECONDS: Final = 0.02
 """When what failed is tried again: an append catches up by itself before this matters."""
@@ -45,36 +38,29 @@ class Compactor:
     def __init__(self, symbols: Symbols, counters: Counters) -> None:
         self._symbols = symbols
         self._counts, self._seconds = counters.counts, counters.seconds
-        self._due: dict[str | None, int] = {}  # prices that wait, by symbol; a dict for its order
+        self._due: dict[str | None, None] = {}  # a set that keeps its order
         self._failed: set[str | None] = set()  # what is to be tried again
         self._next: asyncio.Handle | None = None
-        self._hurry = False
 
     @property
     def due(self) -> int:
         """What waits for its turn."""
         return len(self._due)
 
-    def wake(self, symbol: str | None, added: int) -> None:
-        """Have a symbol to which prices were added rolled up soon. O(1); call it from the event loop."""
-        waiting = self._due.get(symbol, 0) + added
-        self._due[symbol] = waiting
-        if waiting >= ENOUGH and not self._hurry:
-            if self._next is not None:
-                self._next.cancel()
-            self._hurry = True
+    def wake(self, symbol: str | None) -> None:
+        """Have a symbol rolled up soon. O(1); call it from the event loop."""
+        self._due[symbol] = None
+        if self._next is None:
             self._next = asyncio.get_running_loop().call_soon(self._turn)
-        elif self._next is None:
-            self._next = asyncio.get_running_loop().call_later(DELAY_SECONDS, self._turn)
 
     def tidy(self) -> None:
         """Have the memory of deleted symbols given back soon. O(1); call it from the event loop."""
-        self.wake(TIDY, 0)
+        self.wake(TIDY)
 
     def catch_up(self) -> None:
         """Have all done that a process which was killed may have left undone. O(symbols)."""
         for symbol in self._symbols:
-            self.wake(symbol, 0)
+            self.wake(symbol)
         self.tidy()
 
     def drain(self) -> None:
@@ -86,7 +72,6 @@ class Compactor:
     def _turn(self) -> None:
         if self._due:
             self._do_next()
-        self._hurry = bool(self._due)
         self._next = asyncio.get_running_loop().call_soon(self._turn) if self._due else None
 
     def _do_next(self) -> None:
@@ -95,7 +80,7 @@ class Compactor:
         try:
             if symbol is TIDY:
                 if self._symbols.tidy():
-                    self._due[TIDY] = 0
+                    self._due[TIDY] = None
             else:
                 self._roll_up(symbol)
         except BlockingIOError:
@@ -118,4 +103,4 @@ class Compactor:
 
     def _retry(self, symbol: str | None) -> None:
         self._failed.discard(symbol)
-        self.wake(symbol, 0)
+        self.wake(symbol)

@@ -14,7 +14,15 @@ from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
 
-from aggregation import MAX_PRICE, MemoryReserveError, PriceError, Symbols, TooManySymbolsError, UnknownSymbolError
+from aggregation import (
+    BLOCK,
+    MAX_PRICE,
+    MemoryReserveError,
+    PriceError,
+    Symbols,
+    TooManySymbolsError,
+    UnknownSymbolError,
+)
 from service.logs import CHANGES, REQUESTS, fields
 
 from .batch import Batch, Body, choose_reader
@@ -73,7 +81,7 @@ class Resources:
 
     Args:
         symbols: who is asked.
-        compactor: woken after an append and a deletion: what is left to do can wait for the answer, but not for long.
+        compactor: woken after an append that completes a block, and a deletion; the answer goes first.
     """
 
     def __init__(self, symbols: Symbols, compactor: Compactor) -> None:
@@ -106,7 +114,8 @@ class Resources:
             failures.warning("refused a batch of %d prices: the reserve is reached", len(prices))
             return Problem(HTTPStatus.INSUFFICIENT_STORAGE, sentence(error))
         added = len(prices)
-        self._wake(symbol, added)
+        if count % BLOCK < added:  # it has completed one
+            self._wake(symbol)
         if count == added:  # nothing was there before
             changes.info("symbol %s created", symbol, extra=fields(symbol=symbol))
         return write_receipt(symbol, added, count)

@@ -83,7 +83,7 @@ def _symbols(out: Exposition, symbols: Symbols, settings: Settings) -> None:
     for kind, name, meaning, field in (
         (out.counter, "prices_total", "Prices appended to a symbol since it was created.", "appended"),
         (out.counter, "batches_total", "Batches appended to a symbol since it was created.", "batches"),
-        (out.gauge, "roll_up_lag_prices", "Prices of a symbol not rolled up yet; fewer than 10 at rest.", "lag"),
+        (out.gauge, "roll_up_lag_prices", "Prices of a symbol not rolled up yet; fewer than 1,000 at rest.", "lag"),
         (out.gauge, "symbol_memory_bytes", "Memory that a symbol's prices and summaries take.", "held_bytes"),
     ):
         kind(f"tenfold_{name}", meaning, [({"symbol": one.symbol}, getattr(one, field)) for one in seen])

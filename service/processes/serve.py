@@ -63,17 +63,19 @@ def welcome(settings: Settings, address: str) -> str:
     """Where it listens, and what full retention takes."""
     return (
         f"tenfold listens on {address} with {settings.workers} worker{'s' * (settings.workers > 1)} and room for "
-        f"{settings.max_symbols} symbols of {settings.geometry.retention:,} prices: "
-        f"{settings.layout.total_bytes / 1e9:.2f} GB at full retention"
+        f"{settings.max_symbols} symbols of {settings.geometry.retention:,} prices: up to "
+        f"{settings.layout.typical_bytes / 1e9:.2f} GB if prices have few digits, "
+        f"{settings.layout.total_bytes / 1e9:.2f} GB whatever they are"
     )
 
 
 def warn_if_too_much(settings: Settings) -> None:
-    """Say so if full retention does not fit beside the reserve, and what helps."""
-    needed, available = settings.layout.total_bytes, available_bytes()
+    """Say so if full retention of prices with few digits does not fit beside the reserve, and what helps."""
+    needed, available = settings.layout.typical_bytes, available_bytes()
     if needed + settings.reserve_bytes > available:
         log.warning(
-            "full retention takes %.2f GB, but only %.2f GB are available, and %.2f GB of these are kept in reserve: "
+            "full retention takes up to %.2f GB if prices have few digits, "
+            "but only %.2f GB are available, and %.2f GB of these are kept in reserve: "
             "batches will be refused when that is reached. A smaller --max-k or --max-symbols takes less",
             needed / 1e9,
             available / 1e9,

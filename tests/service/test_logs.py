@@ -116,7 +116,7 @@ def test_our_own_defects_are_500_and_bounded_in_the_log(monkeypatch: pytest.Monk
         begin = time.monotonic()
         with httpx.Client(base_url=service.url) as client:
             for _ in range(60):
-                assert client.post("/add_batch/", json={"symbol": "A", "values": [1]}).status_code == 200
+                assert client.post("/add_batch/", json={"symbol": "A", "values": [1] * 1000}).status_code == 200
                 assert client.get("/stats/", params={"symbol": "A", "k": 1}).status_code == 500
         quiet_times = (time.monotonic() - begin) // QUIET_SECONDS + 1
         lines = growth.lines()
@@ -190,7 +190,7 @@ def test_batches_that_are_507_are_a_line_now_and_then() -> None:
         begin = time.monotonic()
         with httpx.Client(base_url=service.url) as client:
             for _ in range(60):
-                assert client.post("/add_batch/", json={"symbol": "A", "values": [1]}).status_code == 507
+                assert client.post("/add_batch/", json={"symbol": "A", "values": [1] * 1000}).status_code == 507
         quiet_times = (time.monotonic() - begin) // QUIET_SECONDS + 1
         lines = growth.lines()
     assert_clean(lines, "text")

@@ -48,9 +48,8 @@ class State:
         for symbol, prices in self.prices.items():
             series = symbols.series(symbol)
             assert series.count == len(prices)
-            ring = series.geometry.capacity(0)
-            kept = series._raw[np.arange(max(0, len(prices) - ring), len(prices)) % ring]
-            assert kept.tobytes() == np.array(prices[-ring:]).tobytes()
+            kept = prices[-series.geometry.retention :]
+            assert series.prices(len(prices) - len(kept), len(kept)).tobytes() == np.array(kept).tobytes()
 
     def check_served(self, wire: Wire) -> None:
         """The next request is served, and its answer is of this state."""

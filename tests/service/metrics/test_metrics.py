@@ -273,7 +273,7 @@ def test_connections_past_a_timeout_or_deadline_are_counted_in_the_metrics() -> 
 
 
 def test_metrics_tell_of_symbols_while_they_exist(service: Forked) -> None:
-    """Prices and batches of a symbol are those appended since it was created; at rest fewer than ten lag behind."""
+    """Prices and batches of a symbol are those appended since it was created; at rest less than a block lags behind."""
     name = 'a"b\\n日本'
     with Client(service.url) as client:
         client.delete("A")
@@ -283,11 +283,11 @@ def test_metrics_tell_of_symbols_while_they_exist(service: Forked) -> None:
         told = Scrape.of(service.url)
         assert told.by("tenfold_prices_total", "symbol") == {(name,): 1507}
         assert told.by("tenfold_batches_total", "symbol") == {(name,): 3}
-        until(lambda: Scrape.of(service.url).total("tenfold_roll_up_lag_prices", symbol=name) < 10, SOON)
+        until(lambda: Scrape.of(service.url).total("tenfold_roll_up_lag_prices", symbol=name) < 1000, SOON)
         told = Scrape.of(service.url)
-        assert told.by("tenfold_roll_up_lag_prices", "symbol") == {(name,): 7}
+        assert told.by("tenfold_roll_up_lag_prices", "symbol") == {(name,): 507}
         done = told["tenfold_roll_up_seconds_count"] - roll_ups["tenfold_roll_up_seconds_count"]
-        assert 1 <= done <= 3
+        assert done == 1
         assert told["tenfold_roll_up_seconds_sum"] > roll_ups["tenfold_roll_up_seconds_sum"]
         (holding,) = service.symbols.overview()
         assert told.total("tenfold_symbol_memory_bytes", symbol=name) == holding.held_bytes

@@ -12,8 +12,8 @@ from operator import gt
 import numpy as np
 import pytest
 
-from aggregation import Series
-from aggregation.kernels import publish
+from aggregation import BLOCK, Series
+from aggregation.atomics import publish
 from service.settings import Settings
 from tests.aggregation.oracle import History, assert_all_windows
 from tests.support.load import (
@@ -29,8 +29,9 @@ from tests.support.load import (
     together,
 )
 from tests.support.process import Forked, forked, until
+from tests.support.small import SmallSettings
 
-MAX_K = 3
+MAX_K = 4
 RETENTION = 10**MAX_K
 BATCH = 300
 
@@ -38,34 +39,30 @@ BATCH = 300
 @pytest.fixture
 def settings() -> Settings:
     """Two workers; small rings, so that they go around soon."""
-    return Settings(workers=2, max_k=MAX_K, max_batch=BATCH)
+    return SmallSettings(workers=2, max_k=MAX_K, max_batch=BATCH)
 
 
 def is_rolled_up(series: Series) -> bool:
     """Whether every block that is complete has its summary."""
-    sizes = [series.geometry.block_size(level) for level in range(series.geometry.levels)]
-    return all(series.covered[level] == series.count // size * size for level, size in enumerate(sizes))
+    return series.lag < BLOCK
 
 
 def test_every_worker_gives_the_same_answers() -> None:
-    """Whatever was added through any worker, each answers every window of it at once; after the roll-up alike to a bit.
-
-    Before it, and in the middle of it, a window is tiled by other pieces, and its last bit may be rounded otherwise.
-    """
+    """Whatever was added through any worker, each answers all windows at once and alike, rolled up or not."""
     rng = np.random.default_rng(11)
     history = History()
-    with forked(Settings(workers=3, max_k=MAX_K, max_batch=BATCH)) as service, connected_to_each(service) as clients:
+    with (
+        forked(SmallSettings(workers=3, max_k=MAX_K, max_batch=BATCH)) as service,
+        connected_to_each(service) as clients,
+    ):
         assert len(clients) == 3
         for writer in list(clients.values()) * 10:
             prices = rng.normal(100.0, 1.0, int(rng.integers(1, BATCH + 1)))
             history.append(prices)
             assert writer.add("EUR/USD", prices).document["count"] == history.count
             for k in range(1, MAX_K + 1):
-                for client in clients.values():
-                    assert_answer(client.stats("EUR/USD", k), history.newest(10**k))
-            until(partial(is_rolled_up, service.symbols.series("EUR/USD")), 5)
-            for k in range(1, MAX_K + 1):
                 answers = [client.stats("EUR/USD", k) for client in clients.values()]
+                assert_answer(answers[0], history.newest(10**k))
                 assert answers[1:] == answers[:-1]
 
 
@@ -204,12 +201,13 @@ def test_a_deletion_gives_the_memory_back_404() -> None:
     """What a symbol held belongs to the system again soon after its deletion is answered, whoever had touched it."""
     with forked(Settings(workers=2, max_k=7)) as service, connected_to_each(service) as clients:
         anyone, *_ = clients.values()
+        incompressible = np.random.default_rng(4)
 
         def fill() -> int:
             """Have every worker write to the symbol and read it; returns the memory that the service takes then."""
             for client in clients.values():
-                for begin in range(0, 1_000_000, 10_000):
-                    assert client.add("goes", numbers(0, begin, begin + 10_000)).status == 200
+                for _ in range(100):
+                    assert client.add("goes", incompressible.normal(0.0, 1.0, 10_000).tolist()).status == 200
             for client in clients.values():
                 client.stats("goes", 6)
             return service.memory()
@@ -224,7 +222,7 @@ def test_a_deletion_gives_the_memory_back_404() -> None:
         until(is_clean, 20)
         before = service.memory()
         held = fill() - before
-        assert held > 2_000_000 * 10
+        assert held > 2_000_000 * 8
         assert anyone.delete("goes").status == 204
         until(is_clean, 20)
         kept = service.memory() - before
