@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Annotated, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Annotated, Final, Literal, NamedTuple, NotRequired, TypedDict
 
 import orjson
 
@@ -137,19 +137,20 @@ def write_receipt(symbol: str, added: int, count: int) -> bytes:
     return orjson.dumps(receipt)
 
 
+_STATISTICS: Final = Statistics(min=0.0, max=0.0, last=0.0, avg=0.0, var=0.0)
+"""A form that is filled in anew for every answer, which is quicker than to make one."""
+
+
 def write_statistics(window: aggregation.Statistics) -> bytes:
     """The answer of ``/stats/``: JSON numbers in their shortest form that reads back the same."""
-    _, low, high, last, avg, var = window
-    statistics: Statistics = {"min": low, "max": high, "last": last, "avg": avg, "var": var}
-    return orjson.dumps(statistics)
+    form = _STATISTICS
+    _, form["min"], form["max"], form["last"], form["avg"], form["var"] = window
+    return orjson.dumps(form)
 
 
 @cache
 def _form(windows: int) -> tuple[AllStatistics, list[Window]]:
-    """The document of so many windows, and each of them in it, to be filled in anew for every answer.
-
-    To make nine dictionaries takes twice as long as to write them as JSON.
-    """
+    """A form of so many windows, and each of them in it: to make it takes twice as long as to write it as JSON."""
     spaces = [Window(count=0, min=0.0, max=0.0, avg=0.0, var=0.0) for _ in range(windows)]
     under_k = {str(k): space for k, space in enumerate(spaces, 1)}
     return {"symbol": "", "count": 0, "last": 0.0, "windows": under_k}, spaces

@@ -9,8 +9,8 @@ budget, counting and the stop are the same for both.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 from sanic.exceptions import RequestTimeout, SanicException, ServiceUnavailable
@@ -92,7 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         self._wire = wire
         self.state = State.IDLE
         self.pipelined = False  # whether the request that has begun came along with the one before
-        self._made_at = time.monotonic()
+        self._made_at = monotonic()
         self._since = self._made_at  # when the request began, or the connection became idle
         self._read_at = self._since  # when some of the body that is arriving, or is forgotten, was last received
         self._stuck_since: float | None = None  # when the client ceased to take its answers
@@ -155,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, size: int) -> None:
         """Take in some bytes: answer what the door remembers, hand all else to the framework."""
-        now = time.monotonic()
+        now = monotonic()
         if self._arriving is not None:
             self._take(self._arriving, VIEW[:size], now)
             return
@@ -184,7 +184,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The client does not take its answer."""
-        self._stuck_since = time.monotonic()
+        self._stuck_since = monotonic()
         self._framework.pause_writing()
 
     def resume_writing(self) -> None:
@@ -193,7 +193,7 @@ class Connection(asyncio.BufferedProtocol):
         self._framework.resume_writing()
         self._sweeper.resting.setdefault(self, self._since)
         if self._framework.rests:
-            self._settle(time.monotonic())
+            self._settle(monotonic())
 
     # At the door.
 
@@ -209,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _send(self, said: bytes | Problem, ticket: Ticket, since: float, *, keep_alive: bool) -> None:
         """Count an answer, and send it."""
-        self.counters.answered(ticket.cell, status_of(said), time.monotonic() - since)
+        self.counters.answered(ticket.cell, status_of(said), monotonic() - since)
         self._transport.write(written(said, keep_alive=keep_alive))
         if not keep_alive:
             self.close(whole=self._arriving is None)
@@ -369,7 +369,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         at_once = whole and (self.state is State.IDLE or self._framework.ended)
         self.become(State.LINGERING)
-        self._since = self._read_at = time.monotonic()
+        self._since = self._read_at = monotonic()
         self._leave()
         self._sweeper.linger(self)
         if at_once or (whole and self._wire is not None):  # TLS has its own goodbye, and forgets what comes after it

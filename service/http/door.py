@@ -70,6 +70,10 @@ class Ticket(NamedTuple):
         return b"".join((self.head.replace(_HOLE, b"%d" % len(body)), body))
 
 
+Found = tuple[Ticket, int, int]
+"""The ticket of a head, where the body begins, and its length."""
+
+
 class Arriving(NamedTuple):
     """A request whose body has not come whole.
 
@@ -96,8 +100,8 @@ class Door:
         self.is_open = is_open
         self.edition = 0  # of what is remembered; a head is to be remembered in the one that it was let in by
         self._max_body = min(max_body, MOST_BODY_BYTES)
-        self._tickets: dict[bytes, Ticket] = {}
-        self._with_length: dict[bytes, tuple[Ticket, int, int]] = {}  # heads of requests with a body, as they came
+        self._tickets: dict[bytes, Found] = {}
+        self._with_length: dict[bytes, Found] = {}  # heads of requests with a body, as they came
 
     def __len__(self) -> int:
         """Heads that are remembered."""
@@ -137,17 +141,12 @@ class Door:
             return
         if len(self._tickets) >= MOST_HEADS:
             self._tickets.clear()
-        self._tickets[key] = ticket._replace(head=key)
+        self._tickets[key] = ticket._replace(head=key), len(key), 0
 
-    def look(self, size: int) -> tuple[Ticket, int, int] | None:
-        """What the first ``size`` bytes of ``RECEIVED`` ask for, if they begin with a remembered head. O(len(head)).
-
-        Returns:
-            The ticket, where the body begins, and its length.
-        """
+    def look(self, size: int) -> Found | None:
+        """What the first ``size`` bytes of ``RECEIVED`` ask for, if they begin with a remembered head. O(len(head))."""
         if RECEIVED[0] != _POST:
-            ticket = self._tickets.get(bytes(VIEW[:size])) if size <= MOST_HEAD_BYTES else None
-            return None if ticket is None else (ticket, size, 0)
+            return self._tickets.get(bytes(VIEW[:size])) if size <= MOST_HEAD_BYTES else None
         end = RECEIVED.find(HEAD_END, 0, min(size, MOST_HEAD_BYTES)) + len(HEAD_END)
         head = bytes(VIEW[:end])
         found = self._with_length.get(head)
@@ -159,16 +158,16 @@ class Door:
                 self._with_length[head] = found
         return found
 
-    def _look_around_length(self, head: bytes) -> tuple[Ticket, int, int] | None:
+    def _look_around_length(self, head: bytes) -> Found | None:
         """What a head asks for that is remembered with another Content-Length, or with this one. O(len(head))."""
         name = head.find(_LENGTH)
         if name < 0:  # nor where the head has no end
             return None
         at = name + len(_LENGTH)
         stop = head.find(b"\r", at)
-        ticket = self._tickets.get(head[:at] + _HOLE + head[stop:])
-        if ticket is None:
+        found = self._tickets.get(head[:at] + _HOLE + head[stop:])
+        if found is None:
             return None
         digits = head[at:stop]
         length = int(digits) if digits.isdigit() and len(digits) <= MOST_DIGITS else self._max_body + 1
-        return (ticket, len(head), length) if length <= self._max_body else None
+        return (found[0], len(head), length) if length <= self._max_body else None
