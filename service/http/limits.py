@@ -186,6 +186,7 @@ class Sweeper:
                 connection.abort()
             if cut >= MOST_CUT:
                 return BREATH_SECONDS
+        self._put_in_order()
         self._give_back()
         report_left_out()
         if now >= self._report_at and self.report():

@@ -86,17 +86,28 @@ def test_the_connection_that_has_been_idle_longest_makes_room() -> None:
     for client in (active, second, busy, first, third, new):
         sweeper.resting[client] = client.idle_since or 0.0
     active.idle_since, busy.idle_since = now - 20, None
-    sweeper._put_in_order()
+    sweeper._sweep(now)
     third.idle_since = now - 0.4  # since then
     for expected in (first, second, active):
         assert sweeper.make_room()
         assert expected.made_room
-    sweeper._put_in_order()
+    sweeper._sweep(now)
     assert sweeper.make_room()
     assert third.made_room
     assert not sweeper.make_room()
     assert not busy.made_room
     assert not new.made_room
+
+
+def test_nobody_is_refused_where_a_connection_has_been_idle_since_a_sweep() -> None:
+    """Whoever was noted first and asked something a moment ago does not stand before one that is idle."""
+    sweeper, now = Sweeper(LIMITS), time.monotonic()
+    active, idle = Client(now - 60), Client(now - 50)
+    sweeper.resting = {active: now - 60, idle: now - 50}
+    active.idle_since, idle.idle_since = now - 0.1, now - 30
+    sweeper._sweep(now)
+    assert sweeper.make_room()
+    assert idle.made_room
 
 
 def test_who_is_busy_is_looked_at_once_for_many_that_want_room() -> None:
