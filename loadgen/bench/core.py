@@ -1,25 +1,30 @@
 """How fast and how small the core is, beside numpy: ``python -m loadgen.bench.core``.
 
-With ``ours`` one of the two modules of ``loadgen.bench`` that import ``aggregation``. A full run takes about a minute
+With ``ours`` one of the two modules of ``loadgen.bench`` that import ``aggregation``. A full run takes some two minutes
 and 3 GB of memory; a quick one (``--quick``) goes through the same motions with a hundredth of the prices, to see
-that they work.
+that they work. With ``--beside REVISION`` the library as it was at that commit takes turns with this one.
 """
 
 from __future__ import annotations
 
+import importlib
+import io
 import math
 import mmap
 import os
 import platform
 import subprocess
 import sys
+import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import cycle
 from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
-from typing import Final
+from typing import Any, Final
 
 import click
 import numba
@@ -27,6 +32,7 @@ import numpy as np
 
 import aggregation
 from aggregation import Geometry, Layout, Series, SharedMemory, Statistics, Symbols
+from aggregation.memory import MAP_NORESERVE
 
 from .numpy_way import NumpyBlocks, Prices, window_statistics
 from .table import Row, Section, render
@@ -50,8 +56,11 @@ QUICK_SECONDS: Final = 0.2
 FOLD_SECONDS: Final = 20
 """For folds beside numpy over 10^8 prices, where one round takes a second."""
 
+ROOT: Final = Path(aggregation.__file__).parents[1]
+REAL_PRICES: Final = ROOT / "tests" / "data" / "prices"
 
-def measure(quick: bool = False) -> list[Section]:
+
+def measure(quick: bool = False, beside: str | None = None) -> list[Section]:
     """Everything, in the order of the table."""
     geometry = Geometry(max_k=QUICK_K if quick else FULL_K)
     seconds = QUICK_SECONDS if quick else FULL_SECONDS
@@ -77,7 +86,7 @@ def measure(quick: bool = False) -> list[Section]:
         "Every page touched before. Median of interleaved rounds; a sample is 100 batches of 1 or 100, one of 10,000.",
         [
             *append_rows(series, window, seconds),
-            append_row("first touch: 10,000 prices into fresh memory", first_touch, 10_000),
+            append_row("10,000 prices into fresh memory", first_touch, 10_000),
         ],
     )
     sharing = Section(
@@ -85,14 +94,28 @@ def measure(quick: bool = False) -> list[Section]:
         "What a symbol in shared memory costs more than a series of one's own, one price a batch.",
         sharing_rows(seconds),
     )
-    memory = Section("memory", "Resident shared memory, from smaps_rollup.", memory_rows(geometry, held))
-    del series, prices, window
+    del series
+    sections = [fold, append, sharing]
+    if beside is not None:
+        sections.append(
+            Section(
+                f"beside the library as it was at {beside}: this one's time / that one's",
+                "Interleaved rounds on symbols that hold as much; fresh memory once in turn for each million prices.",
+                beside_rows(geometry, prices, seconds, beside),
+            )
+        )
+    memory = Section(
+        f"memory: {geometry.retention:,} prices held",
+        "Resident shared memory, from smaps_rollup: everything that a symbol takes. Real prices are repeated.",
+        [Row("the walk of this benchmark", held / geometry.retention, "B"), *memory_rows(geometry)],
+    )
+    del prices, window
     start = Section(
         "start-up: import aggregation, numpy and numba included",
         "In processes of their own; warm is the median of three.",
         start_up_rows(),
     )
-    return [fold, append, sharing, memory, start]
+    return [*sections, memory, start]
 
 
 def machine() -> str:
@@ -115,9 +138,11 @@ def walk(count: int) -> Prices:
     return np.round(prices, 2, out=prices)
 
 
-def new_series(geometry: Geometry) -> Series:
+def new_series(geometry: Geometry, library: Any = aggregation) -> Series:  # noqa: ANN401 - a module as it once was
     """An empty series over memory that nobody has touched."""
-    return Series(mmap.mmap(-1, geometry.slot_bytes), geometry)
+    flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+    series: Series = library.Series(mmap.mmap(-1, geometry.slot_bytes, flags=flags), geometry)
+    return series
 
 
 def fill(series: Series, prices: Prices) -> float:
@@ -166,7 +191,7 @@ def fold_rows(series: Series, window: Prices, seconds: float) -> list[Row]:
         numpys.append(Contender(partial(window_statistics, newest), calls=max(1, min(100, 100_000 // len(newest)))))
     medians = interleaved_medians([*folds, *numpys], seconds)
     rows = [
-        Row(f"k = {k}", fold, "µs", numpy=beside, at_most=5)
+        Row(f"k = {k}", fold, "µs", numpy=beside, at_most=3)
         for k, (fold, beside) in enumerate(zip(medians[:top], medians[top:], strict=True), start=1)
     ]
     # This target speaks of 10^8 prices; a quick run has nothing to hold against it.
@@ -190,7 +215,7 @@ def flatness_rows(series: Series, prices: Prices, seconds: float) -> list[Row]:
     folds = [Contender(partial(one.statistics, k), calls=100) for k in (3, top) for one in (series, small)]
     large_3, small_3, large_top, small_top = interleaved_medians(folds, seconds)
     return [
-        Row("k = 3 with 10^3 prices held", small_3, "µs", at_most=5),
+        Row("k = 3 with 10^3 prices held", small_3, "µs", at_most=3),
         Row(f"k = 3: 10^{top} held / 10^3 held", large_3 / small_3, "×", note="the same thousand prices"),
         Row(f"k = {top}: 10^{top} held / 10^3 held", large_top / small_top, "×", note="all prices that each holds"),
     ]
@@ -285,19 +310,104 @@ def sharing_rows(seconds: float) -> list[Row]:
     return rows
 
 
-def memory_rows(geometry: Geometry, held: int) -> list[Row]:
-    """Bytes a price of a full symbol, and what a symbol of a thousand prices commits in the service's geometry."""
+@contextmanager
+def library_at(revision: str) -> Iterator[Any]:
+    """The library as it was committed then, as a module of another name."""
+    archive = ["git", "-C", str(ROOT), "archive", revision, "aggregation"]
+    packed = subprocess.run(archive, capture_output=True, check=True).stdout  # a revision of our own  # nosec B603, B607
+    with tempfile.TemporaryDirectory() as directory:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+            files.extractall(directory, filter="data")
+        (Path(directory) / "aggregation").rename(Path(directory) / "aggregation_before")
+        sys.path.insert(0, directory)
+        try:
+            yield importlib.import_module("aggregation_before")
+        finally:
+            sys.path.remove(directory)
+
+
+def beside_rows(geometry: Geometry, prices: Prices, seconds: float, revision: str) -> list[Row]:
+    """How many times as long as the library of a revision this one takes for the same."""
+    with library_at(revision) as library:
+        its_geometry = library.Geometry(max_k=geometry.max_k)
+        both = new_series(geometry), new_series(its_geometry, library)
+        fresh: tuple[list[float], list[float]] = ([], [])
+        for begin in range(0, len(prices), 1_000_000):
+            for series, times in zip(both, fresh, strict=True):
+                times.append(fill(series, prices[begin : begin + 1_000_000]))
+        rows = []
+        for size, most in ((1, 1.1), (100, 1.1), (10_000, 0.75)):
+            batches = list(prices[-FEED * size :].copy().reshape(-1, size))
+            contenders = [
+                Contender(partial(append_next, series, cycle(batches)), 1 if size == geometry.max_batch else 100)
+                for series in both
+            ]
+            rows.append(_ratio(f"append and roll up {size:,}", interleaved_medians(contenders, seconds), most))
+        rows.append(_ratio("10,000 into fresh memory", [median(times) for times in fresh], 0.5))
+        folds = [partial(series.statistics, geometry.max_k) for series in both]
+        rows.append(_ratio(f"k = {geometry.max_k}", interleaved_medians([Contender(f, 100) for f in folds], seconds)))
+        cold: tuple[list[float], list[float]] = ([], [])
+        for turn in range(30):
+            prices.max()  # reads more than any cache holds
+            cold[turn % 2].append(sample(Contender(folds[turn % 2])))
+        at_most = 1.0 if geometry.max_k == FULL_K else None
+        rows.append(_ratio(f"k = {geometry.max_k}, cold caches", [median(times) for times in cold], at_most))
+    return rows
+
+
+def append_next(series: Series, batches: Iterator[Prices]) -> None:
+    """Append the next batch, and roll up."""
+    series.append(next(batches))
+    series.roll_up()
+
+
+def _ratio(what: str, times: list[float], at_most: float | None = None) -> Row:
+    ours, its = times
+    return Row(what, ours / its, "×", at_most=at_most, note=f"{ours:.2f} µs and {its:.2f} µs")
+
+
+def memory_rows(geometry: Geometry) -> list[Row]:
+    """Bytes a price of a full symbol for each kind of prices, and what an almost empty symbol takes."""
+    rows = []
+    for what, kind, most in kinds_of_prices():
+        before = shared_memory()
+        series = new_series(geometry)
+        whole = np.resize(kind, max(len(kind), 1_000_000))
+        for begin in range(0, geometry.retention, len(whole)):
+            fill(series, whole[: geometry.retention - begin])
+        held = (shared_memory() - before) / geometry.retention
+        rows.append(Row(what, held, "B", at_most=most if geometry.max_k == FULL_K else None))
+        del series
     before = shared_memory()
     small = new_series(Geometry())
-    small.append(walk(1_000))
+    small.append(walk(100))
     small.roll_up()
-    committed = shared_memory() - before
-    planned = f"by the geometry {geometry.slot_bytes / geometry.retention:.2f} B"
     reserved = f"of {small.geometry.slot_bytes / 1e6:,.0f} MB reserved"
-    return [
-        Row(f"a price, {geometry.retention:,} held", held / geometry.retention, "B", at_most=11.7, note=planned),
-        Row("a symbol of 1,000 prices", committed / 1e3, "kB", at_most=1_000, note=reserved),
-    ]
+    return [*rows, Row("a symbol of 100 prices", (shared_memory() - before) / 1e3, "kB", at_most=64, note=reserved)]
+
+
+def kinds_of_prices() -> Iterator[tuple[str, Prices, float]]:
+    """What is held, and how many bytes a price it may take."""
+    for name, file, most in (
+        ("EUR/USD quotes", "eurusd_ticks", 0.65),
+        ("BTC perpetual, minutes", "btcperp_minutes", 1.3),
+        ("GBP/USD minutes", "gbpusd_minutes", 1.2),
+        ("BTC trades", "btcusdt_trades", 1.8),
+    ):
+        yield name, np.loadtxt(REAL_PRICES / f"{file}.csv", skiprows=1), most
+    rng = np.random.default_rng(3)
+    steps = rng.standard_normal(1_000_000)
+    yield "a walk of two decimals, σ 0.05", np.round(100 + 0.05 * np.cumsum(steps), 2), 0.9
+    outliers = np.round(100 + 0.05 * np.cumsum(steps), 2)
+    few = rng.integers(len(steps), size=len(steps) // 100)
+    outliers[few] += rng.standard_normal(len(few))
+    yield "the same, 1 % of full precision", outliers, 0.9
+    bid_and_ask = np.round(100 + 0.01 * np.cumsum(steps), 2)
+    bid_and_ask[1::2] += 0.01
+    yield "bid and ask by turns", np.round(bid_and_ask, 2), 0.9
+    yield "100 ± 1, full precision", 100 + steps, 6.6
+    bits = rng.integers(0, 1 << 64, 1_100_000, dtype=np.uint64).view(np.float64)
+    yield "random bits", bits[np.abs(bits) <= aggregation.MAX_PRICE], 8.3
 
 
 def start_up_rows() -> list[Row]:
@@ -314,8 +424,7 @@ def start_up_rows() -> list[Row]:
 def import_seconds(cache: str) -> float:
     """Import aggregation in a new process that keeps its compiled code in ``cache``."""
     code = "from time import perf_counter as now; begin = now(); import aggregation; print(now() - begin)"
-    root = Path(aggregation.__file__).parents[1]
-    environment = {**os.environ, "NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]  # our own interpreter and code, so bandit need not worry
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # our own interpreter  # nosec B603
     return float(done.stdout)
@@ -323,10 +432,11 @@ def import_seconds(cache: str) -> float:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Hold 10^6 prices instead of 10^8: a few seconds, to see that it works.")
-def main(quick: bool) -> None:
+@click.option("--beside", metavar="REVISION", help="Measure the library as it was at a commit in the same rounds.")
+def main(quick: bool, beside: str | None) -> None:
     """Time append, roll-up and fold beside numpy, measure memory and start-up, and hold them against their targets."""
     print(machine(), end="\n\n", flush=True)
-    print(render(measure(quick)))
+    print(render(measure(quick, beside)))
 
 
 if __name__ == "__main__":

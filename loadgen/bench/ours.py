@@ -16,16 +16,12 @@ class Tenfold:
     """See ``rivals.rival.Rival``: the service's own calls, its locks and checks between processes included.
 
     It always has the service's geometry, so it retains 10^8 prices whatever ``retention`` says, and what is appended
-    while it is timed stays. All memory is touched first, as ``--preallocate`` does: what a page costs the first time is
-    the system's price, and the others have paid theirs while they were loaded.
+    while it is timed stays.
     """
 
     def __init__(self, retention: int) -> None:
         self._retention = retention
-        layout = Layout(Geometry(), max_symbols=1)
-        memory = SharedMemory(layout)
-        memory.touch(layout.slot_offset(0), layout.geometry.slot_bytes)
-        self._symbols = Symbols(memory)
+        self._symbols = Symbols(SharedMemory(Layout(Geometry(), max_symbols=1)))
 
     def load(self, prices: Prices) -> None:
         """O(len(prices))."""
