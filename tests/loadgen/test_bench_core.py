@@ -51,10 +51,10 @@ def test_quick_run_measures_something(sections: list[Section]) -> None:
 
 
 def test_memory_follows_what_prices_compress_to(sections: list[Section]) -> None:
-    """Resident memory is that of the hot prices and the summaries, and what the blocks take: from a word to 8 bytes each."""
+    """Resident memory is that of the hot prices and the summaries, and what the blocks take, up to 8 bytes a price."""
     per_price = {row.what: row.value for row in sections[3].rows}
     geometry = Geometry(max_k=core.QUICK_K)
-    before_the_boxes = geometry.boxes_offset / geometry.retention
+    before_the_boxes = geometry.held_bytes(10**6, 10**6) / 10**6
     assert before_the_boxes + 8.0 <= per_price["random bits"] <= before_the_boxes + 8.1
     assert before_the_boxes + 0.3 <= per_price["EUR/USD quotes"] <= before_the_boxes + 0.7
 
