@@ -122,12 +122,12 @@ class _Announcement(event.Listener):  # type: ignore[misc]  # numba has no types
             return
         self.said = True
         if _keeper.directory is not None:
-            _say(logging.INFO, "compiling for this processor, once: some ten seconds")
+            _say(logging.INFO, "compiling for this processor, once: some fifteen seconds")
         else:
             places = " or ".join(str(place.parent) for place in _keeper.places)
             _say(
                 logging.WARNING,
-                f"compiling for this processor, some ten seconds at every start: nothing can be written to {places}",
+                f"compiling for this processor, some fifteen seconds at every start: nothing can be written to {places}",
             )
 
     def on_end(self, _event: object) -> None:

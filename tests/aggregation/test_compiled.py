@@ -76,7 +76,7 @@ class Copy:
         (self.package / "__pycache__").touch()
 
 
-ONCE = ["aggregation: compiling for this processor, once: some ten seconds"]
+ONCE = ["aggregation: compiling for this processor, once: some fifteen seconds"]
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_the_first_start_says_so_to_the_log_that_there_is(small: Copy) -> None:
     """An application with a log of its own finds the line there, and only there."""
     configured = f"import logging; logging.basicConfig(level='INFO', format='%(levelname)s %(message)s'); {OBSERVE}"
     done = small.python(configured)
-    assert (done.stdout, done.stderr) == ("41\n", "INFO compiling for this processor, once: some ten seconds\n")
+    assert (done.stdout, done.stderr) == ("41\n", "INFO compiling for this processor, once: some fifteen seconds\n")
 
 
 def test_a_read_only_install_keeps_it_in_the_users_cache(small: Copy) -> None:
@@ -146,7 +146,7 @@ def test_without_any_place_it_works_and_warns_once(small: Copy) -> None:
     for _ in range(2):
         observed, (line,) = small.observe(HOME="/dev/null")
         assert observed == "41"
-        assert line.startswith("aggregation: compiling for this processor, some ten seconds at every start")
+        assert line.startswith("aggregation: compiling for this processor, some fifteen seconds at every start")
         assert line.endswith(places)
 
 

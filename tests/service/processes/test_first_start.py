@@ -38,5 +38,5 @@ def test_a_read_only_install_serves_and_warns_once(tmp_path: Path) -> None:
         process.kill()
         lines += process.communicate()[1].splitlines()
     assert "WARNING" in lines[0]
-    assert "compiling for this processor, some ten seconds at every start" in lines[0]
+    assert "compiling for this processor, some fifteen seconds at every start" in lines[0]
     assert lines[2:] == []
