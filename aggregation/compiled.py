@@ -127,7 +127,8 @@ class _Announcement(event.Listener):  # type: ignore[misc]  # numba has no types
             places = " or ".join(str(place.parent) for place in _keeper.places)
             _say(
                 logging.WARNING,
-                f"compiling for this processor, some fifteen seconds at every start: nothing can be written to {places}",
+                f"compiling for this processor, some fifteen seconds at every start: "
+                f"nothing can be written to {places}",
             )
 
     def on_end(self, _event: object) -> None:

@@ -29,7 +29,7 @@ The bytes of one slot, each part starting on a page of its own:
 
 ====================  ==========================================================================
 page 0                int64: the count, then how many prices each level covers, level 3 first
-                      (see ``series.py`` for who writes when), at most 13 of them; then
+                      (see ``series.py`` for who writes when), at most 8 of them; then
                       ``batches``: how many were ever appended; ``resident``: 1 if all pages of
                       the slot were touched at the start
 then                  the hot prices, float64
@@ -72,7 +72,8 @@ COUNT: Final = 0
 COVERED: Final = 1
 BATCHES: Final = 14
 RESIDENT: Final = 15
-MAX_K: Final = COVERED + BLOCK_LEVEL + 12
+MAX_K: Final = 11
+"""With larger windows squares could overflow (see ``summaries``)."""
 
 # Words of Geometry.plan.
 HOT: Final = 0
@@ -111,7 +112,7 @@ class Geometry:
         box_blocks: blocks in a box.
 
     Raises:
-        ValueError: where a bound is not met (all are at least 1, max_k at most 16).
+        ValueError: where a bound is not met (all are at least 1, max_k at most MAX_K).
     """
 
     max_k: int = 8
