@@ -155,7 +155,7 @@ def _tile(start: int, notes: Words) -> int:
         i += 1
 
 
-@compiled()
+@compiled(forceinline=True)
 def _add_blocks(
     sums: Sums, cells: Cells, plan: Words, aside: Cells, notes: Words, i: int, begin: int, end: int, centre: float
 ) -> Sums:
@@ -197,7 +197,7 @@ def _decode(words: Words, plan: Words, block: int, prices: Cells) -> None:
     decode(words[box + begin : box + plan[BOX_WORDS]], prices[:BLOCK], np.empty(WORK, dtype=np.int64))
 
 
-@compiled()
+@compiled(forceinline=True)
 def _add_head(sums: Sums, words: Words, plan: Words, start: int, is_hot: bool, centre: float) -> Sums:
     """Add the prices before the first whole block."""
     first = start % BLOCK

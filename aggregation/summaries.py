@@ -54,8 +54,8 @@ SCALE_OF_M2: Final = SCALE * SCALE
 LEAST: Final = 1e-130
 """Where prices differ by as much, nothing vanishes that counts, scale or not."""
 
-MOST: Final = 1024
-"""Prices that a stretch may have."""
+RUN: Final = 16
+"""Prices of a lane that are near each other are summed up plainly, so many on end."""
 
 NOTHING: Final = (np.inf, -np.inf, 0.0, 0.0, 0.0, 0.0)
 """The sums of no price."""
@@ -142,7 +142,7 @@ def _add_far(x: Any, centre: float, d: Any, d_low: Any, q: Any, q_low: Any) -> t
 
 @compiled()
 def sums_of_prices(prices: Cells, begin: int, end: int, centre: float) -> Sums:
-    """The sums of prices[begin : end], 1 to MOST of them, about a centre. O(end − begin).
+    """The sums of prices[begin : end], one at least, about a centre. O(end − begin).
 
     Seven cells behind may be read. Lanes are counted from ``begin``, so the same prices have the same bits anywhere.
     """
@@ -153,12 +153,18 @@ def sums_of_prices(prices: Cells, begin: int, end: int, centre: float) -> Sums:
     rest = _load_some(prices, whole, end, centre)
     zero = broadcast(0.0)
     d, d_low, q, q_low = zero, zero, zero, zero
-    if spread * MOST <= min(abs(lowest), abs(highest)) and (spread >= LEAST or spread == 0):
+    if spread * RUN <= min(abs(lowest), abs(highest)) and (spread >= LEAST or spread == 0):
         # All lie on the grid of the smallest one's last bit: no distance is rounded (Sterbenz 1974), nor is any sum of
-        # MOST of them, which has less than 53 bits on that grid. Squares need no scale yet.
-        for i in range(begin, whole, LANES):
-            d, q, q_low = _add_near(load(prices, i), centre, d, q, q_low)
-        d, q, q_low = _add_near(rest, centre, d, q, q_low)
+        # RUN of them, which has less than 54 bits on that grid. Squares need no scale yet.
+        run, q, q_low = _add_near(rest, centre, zero, q, q_low)
+        for first in range(begin, whole, RUN * LANES):
+            d, lost = two_sum(d, run)
+            d_low = d_low + lost
+            run = zero
+            for i in range(first, min(whole, first + RUN * LANES), LANES):
+                run, q, q_low = _add_near(load(prices, i), centre, run, q, q_low)
+        d, lost = two_sum(d, run)
+        d_low = d_low + lost
         q, q_low = q * SCALE_OF_M2, q_low * SCALE_OF_M2
     else:
         for i in range(begin, whole, LANES):
@@ -230,7 +236,7 @@ def _write(cells: Cells, row: int, sums: Sums, size: float, centre: float) -> No
 
 @compiled()
 def summarise_prices(prices: Cells, begin: int, end: int, cells: Cells, row: int) -> None:
-    """Write the summary of prices[begin : end], at most MOST, to cells[row] and after."""
+    """Write the summary of prices[begin : end] to cells[row] and after."""
     centre = prices[begin]
     _write(cells, row, sums_of_prices(prices, begin, end, centre), float(end - begin), centre)
 
