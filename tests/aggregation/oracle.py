@@ -10,36 +10,13 @@ import math
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import accumulate, islice
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from aggregation import Geometry, Series, Statistics
-
-LEAST: Final = Fraction(5e-324)
-"""The smallest float above zero: near zero, rounding errors are counted in these instead of ulps."""
-
-AVG_ULPS: Final = 4
-"""How far an average may be off, in ulps of the average or of the spread (max − min), whichever is larger.
-
-Rounding the result is half an ulp. The rest is the distance from the centre to the average, computed from differences
-within the data, so its rounding is counted in the spread's ulps. 1.1 is the largest seen where all is rolled up, 3.6
-where the roll-up lags and prices jump by a million times their step.
-"""
-
-VAR_RELATIVE: Final = Fraction(1, 10**14)
-"""How far a variance may be off, relatively: 14 digits, or 45 to 90 ulps.
-
-Prices without extremes stay within 5 ulps; an outlier inside the window, or blocks of 10,000 prices that are measured
-from one, cost up to 24. 3e-15 is the largest seen.
-"""
-
-VAR_LEAST: Final = 8
-"""How far a variance may be off in units of 5e-324 where its squares underflow: half a unit a level and stage.
-
-1 is the most seen.
-"""
+from tests.aggregation.exact import avg_error, error
 
 
 class Exact(NamedTuple):
@@ -99,8 +76,8 @@ class History:
         squares = self._squares[end] - self._squares[begin]
         return Exact(
             size=size,
-            min=float(window[np.argmin(window)]),  # the first of equals, as is wanted of 0.0 and −0.0
-            max=float(window[np.argmax(window)]),
+            min=float(window.min()) + 0.0,  # a zero has no sign in min, max and avg: −0.0 + 0.0 is 0.0
+            max=float(window.max()) + 0.0,
             last=float(window[-1]),
             avg=Fraction(total, size * self._denominator),
             var=Fraction(size * squares - total * total, (size * self._denominator) ** 2),
@@ -124,32 +101,17 @@ def ulp(value: Fraction | float) -> Fraction:
     return Fraction(math.ulp(float(value)))
 
 
-def avg_error(found: Statistics, exact: Exact) -> float:
-    """Error of the average in ulps of the average or of the spread, whichever is larger."""
-    spread = Fraction(exact.max) - Fraction(exact.min)
-    return float(abs(Fraction(found.avg) - exact.avg) / max(ulp(exact.avg), ulp(spread)))
+def assert_exact(found: Statistics, exact: Exact) -> None:
+    """Size, min, max and last are identical; average and variance are within one unit in the last place.
 
-
-def relative_error(var: float, exact: Exact) -> float:
-    """Relative error of a variance, after the first few units of 5e-324.
-
-    Infinite for any error at all where the exact variance is 0, and for what is no number.
+    A zero has no sign but in last.
     """
-    if not math.isfinite(var):
-        return math.inf
-    error = abs(Fraction(var) - exact.var)
-    if exact.var == 0:
-        return math.inf if error else 0.0
-    return float(max(Fraction(0), error - VAR_LEAST * LEAST) / exact.var)
-
-
-def assert_exact(found: Statistics, exact: Exact, var_relative: Fraction = VAR_RELATIVE) -> None:
-    """Size, min, max and last are identical; average and variance as close as the tolerances above say."""
     assert found.size == exact.size
     assert bits(found[1:4]) == bits(exact[1:4])
     assert found.min <= found.avg <= found.max
-    assert avg_error(found, exact) <= AVG_ULPS
-    assert relative_error(found.var, exact) <= var_relative, (found, float(exact.var))
+    assert bits([found.avg, found.var]) == bits([found.avg + 0.0, found.var + 0.0])
+    assert avg_error(found.avg, exact.avg, max(-exact.min, exact.max)) <= 1, (found, float(exact.avg))
+    assert error(found.var, exact.var) <= 1, (found, float(exact.var))
 
 
 def assert_all_windows(series: Series, history: History) -> None:

@@ -1,0 +1,124 @@
+"""A search for prices that cost digits: odd exponents, far apart or next to each other, in odd orders.
+
+It is the same in every run of the suite. ``TENFOLD_DIGIT_CLIMBS=2000`` in the environment has it go on a hundred times
+as long.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.aggregation.exact import avg_error, error, exact_sums
+from tests.aggregation.oracle import answer
+from tests.aggregation.streams import Prices, Random, append_prices, fresh
+from tests.aggregation.wrong_ways import WAYS, Moments
+
+CLIMBS: Final = int(os.environ.get("TENFOLD_DIGIT_CLIMBS", "20"))
+"""How many times the search sets out; the n-th is always the same."""
+
+TRIES: Final = 100
+
+
+class Guess(NamedTuple):
+    """Few prices, and the order in which they come, again and again."""
+
+    values: Prices
+    order: npt.NDArray[np.int64]
+
+    @property
+    def prices(self) -> Prices:
+        return self.values[self.order]
+
+
+def odd_price(rng: Random, others: Prices) -> float:
+    """Any at all, or one that stands in an awkward relation to another."""
+    x = float(rng.choice(others))
+    prices = (
+        rng.uniform(-1, 1) * 2.0 ** rng.integers(-1_074, 333),
+        round(rng.uniform(50, 150), 2),
+        rng.normal(x, 1),
+        x * (1 + 2.0 ** -rng.integers(1, 53)),
+        x * 2.0 ** -rng.integers(1, 110),
+        float(np.nextafter(x, rng.choice([-np.inf, np.inf]))),
+        -x,
+        0.0,
+    )
+    return min(max(float(rng.choice(prices)), -1e100), 1e100)
+
+
+def odd_order(rng: Random, kinds: int) -> npt.NDArray[np.int64]:
+    """At random, in runs, in turns, or all the same but for one."""
+    size = int(10 ** rng.uniform(0, 3.5))
+    order = rng.integers(kinds, size=size)
+    run = 10 ** rng.integers(1, 4)
+    at = np.arange(size)
+    orders = (order, np.repeat(order, run)[:size], at % kinds, (at == rng.integers(size)) * 1)
+    return orders[rng.integers(len(orders))]
+
+
+def odder(rng: Random, guess: Guess) -> Guess:
+    values, order = guess.values.copy(), guess.order.copy()
+    change = rng.random()
+    if change < 0.7:
+        values[rng.integers(len(values))] = odd_price(rng, values)
+    elif change < 0.9:
+        begin, end = sorted(rng.integers(len(order) + 1, size=2))
+        order[begin:end] = rng.integers(len(values))
+    else:
+        order = odd_order(rng, len(values))
+    return Guess(values, order)
+
+
+def climb(measure: Callable[[Prices], float], seed: int) -> tuple[float, Guess]:
+    """The worst that was found from one random start, by keeping every change that does not make it better."""
+    rng = np.random.default_rng(seed)
+    kinds = int(rng.integers(2, 9))
+    guess = Guess(np.array([odd_price(rng, np.ones(1)) for _ in range(kinds)]), odd_order(rng, kinds))
+    worst = measure(guess.prices)
+    for _ in range(TRIES):
+        other = odder(rng, guess)
+        found = measure(other.prices)
+        if found >= worst:
+            worst, guess = found, other
+    return worst, guess
+
+
+def worst_error(moments: Moments, window: Prices) -> float:
+    exact = exact_sums(window)
+    return max(avg_error(moments[0], exact.avg, np.abs(window).max()), error(moments[1], exact.var))
+
+
+def error_of_series(prices: Prices) -> float:
+    """The worst of all windows, rolled up or not."""
+    series = fresh(max_k=4)
+    append_prices(series, prices, roll_up=False)
+    found = [answer(series, k) for k in range(1, 5)]
+    series.roll_up()
+    found += [answer(series, k) for k in range(1, 5)]
+    return max(worst_error((each.avg, each.var), prices[-each.size :]) for each in found)
+
+
+def error_of_method(method: Callable[[Prices], Moments], prices: Prices) -> float:
+    """The error of a bad method over the longest window that is a block."""
+    window = prices[-(10 ** int(np.log10(len(prices)))) :]
+    return worst_error(method(window), window)
+
+
+def test_no_search_finds_a_digit_that_is_wrong() -> None:
+    """No prices are found whose average or variance is off by more than a unit in the last place."""
+    for seed in range(CLIMBS):
+        worst, guess = climb(error_of_series, seed)
+        assert worst <= 1, f"climb {seed} came to {guess}"
+
+
+@pytest.mark.parametrize("name", ["numpy", "float", "minimum"])
+def test_the_search_finds_what_is_wrong(name: str) -> None:
+    """The same search soon finds prices that these methods get wrong."""
+    assert max(climb(partial(error_of_method, WAYS[name]), seed)[0] for seed in range(3)) > 1
