@@ -18,7 +18,7 @@ UNIT_BITS: Final = 1126
 """Sums are counted in units of 2^−1126: 53 bits of even the smallest float are a whole number of them."""
 
 PIECE_BITS: Final = 18
-PART: Final = 2**14
+PART: Final = 2**12
 """Prices summed at once: products of pieces stay below 3·2^36, and so many of them below 2^53."""
 
 LEAST: Final = Fraction(5e-324)
