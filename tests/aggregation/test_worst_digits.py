@@ -26,6 +26,10 @@ CLIMBS: Final = int(os.environ.get("TENFOLD_DIGIT_CLIMBS", "40"))
 TRIES: Final = 100
 
 
+EDGES: Final = [-1_018, -508, 332]
+"""Powers of two where averages or variances are the smallest normal numbers, or prices the largest."""
+
+
 class Guess(NamedTuple):
     """Few prices, and the order in which they come, again and again."""
 
@@ -42,6 +46,7 @@ def odd_price(rng: Random, others: Prices) -> float:
     x = float(rng.choice(others))
     prices = (
         rng.uniform(-1, 1) * 2.0 ** rng.integers(-1_074, 333),
+        rng.uniform(-1, 1) * 2.0 ** rng.choice(EDGES),
         round(rng.uniform(50, 150), 2),
         rng.normal(x, 1),
         x * (1 + 2.0 ** -rng.integers(1, 53)),
@@ -79,8 +84,10 @@ def odder(rng: Random, guess: Guess) -> Guess:
 def climb(measure: Callable[[Prices], float], seed: int) -> tuple[float, Guess]:
     """The worst that was found from one random start, by keeping every change that does not make it better."""
     rng = np.random.default_rng(seed)
-    kinds = int(rng.integers(2, 9))
-    guess = Guess(np.array([odd_price(rng, np.ones(1)) for _ in range(kinds)]), odd_order(rng, kinds))
+    values = np.ones(1)
+    for _ in range(rng.integers(2, 9)):
+        values = np.append(values, odd_price(rng, values[-1:]))
+    guess = Guess(values[1:], odd_order(rng, len(values) - 1))
     worst = measure(guess.prices)
     for _ in range(TRIES):
         other = odder(rng, guess)
