@@ -92,6 +92,17 @@ def ulps(found: float, exact: Fraction) -> Fraction:
     return abs(Fraction(found) - exact) / Fraction(math.ulp(float(exact)))
 
 
+def extremes(prices: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """(min, max), with −0.0 smaller than 0.0."""
+    low, high = float(prices.min()), float(prices.max())
+    negative = np.signbit(prices[prices == 0])
+    if low == 0:
+        low = -0.0 if negative.any() else 0.0
+    if high == 0:
+        high = -0.0 if negative.all() else 0.0
+    return low, high
+
+
 def error(found: float, exact: Fraction, free: Fraction = Fraction(0)) -> float:
     """How far a result is off, where 1 is the most that it may be: in ulps, and 0.5 if it is correctly rounded.
 

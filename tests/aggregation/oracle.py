@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aggregation import Geometry, Series, Statistics
-from tests.aggregation.exact import avg_error, error
+from tests.aggregation.exact import avg_error, error, extremes
 
 
 class Exact(NamedTuple):
@@ -72,12 +72,13 @@ class History:
         begin, end = len(self.prices) - size, len(self.prices)
         assert begin >= 0, "the window reaches back before the history's start"
         window = self.prices[begin:]
+        low, high = extremes(window)
         total = self._sums[end] - self._sums[begin]
         squares = self._squares[end] - self._squares[begin]
         return Exact(
             size=size,
-            min=float(window.min()) + 0.0,  # a zero has no sign in min, max and avg: −0.0 + 0.0 is 0.0
-            max=float(window.max()) + 0.0,
+            min=low,
+            max=high,
             last=float(window[-1]),
             avg=Fraction(total, size * self._denominator),
             var=Fraction(size * squares - total * total, (size * self._denominator) ** 2),
@@ -104,7 +105,7 @@ def ulp(value: Fraction | float) -> Fraction:
 def assert_exact(found: Statistics, exact: Exact) -> None:
     """Size, min, max and last are identical; average and variance are within one unit in the last place.
 
-    A zero has no sign but in last.
+    An average or a variance that is zero has no sign.
     """
     assert found.size == exact.size
     assert bits(found[1:4]) == bits(exact[1:4])

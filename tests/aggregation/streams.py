@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aggregation import Geometry, Series
-from tests.aggregation.exact import Sums, exact_sums
+from tests.aggregation.exact import Sums, exact_sums, extremes
 from tests.aggregation.oracle import Exact, answer, bits
 
 Prices = npt.NDArray[np.float64]
@@ -40,19 +40,20 @@ Stream = Callable[[int], list[Batch]]
 
 
 def batch_of(prices: Prices) -> Batch:
-    return Batch(prices, exact_sums(prices), float(prices.min()), float(prices.max()))
+    return Batch(prices, exact_sums(prices), *extremes(prices))
 
 
 def exact_window(batches: list[Batch], length: int) -> Exact:
     """The statistics of the newest ``length`` prices."""
-    sums, low, high = Sums(0, 0, 0), np.inf, -np.inf
+    sums, low, high = Sums(0, 0, 0), batches[-1].prices[-1], batches[-1].prices[-1]
     for batch in reversed(batches):
         missing = length - sums.size
         if not missing:
             break
         part = batch if missing >= len(batch.prices) else batch_of(batch.prices[-missing:])
-        sums, low, high = sums.plus(part.sums), min(low, part.min), max(high, part.max)
-    return Exact(sums.size, low + 0.0, high + 0.0, float(batches[-1].prices[-1]), sums.avg, sums.var)
+        sums = sums.plus(part.sums)
+        low, high = extremes(np.array([low, high, part.min, part.max]))
+    return Exact(sums.size, low, high, float(batches[-1].prices[-1]), sums.avg, sums.var)
 
 
 def newest(batches: list[Batch], length: int) -> Prices:

@@ -251,12 +251,13 @@ def test_constants(value: float) -> None:
 
 
 @pytest.mark.parametrize("roll_up", [False, True])
-def test_a_zero_has_no_sign_but_in_last(roll_up: bool) -> None:
-    """Minimum, maximum and average of 0.0 and −0.0 are 0.0, whatever tiles the window; last is the price as it came."""
+def test_the_sign_of_a_zero(roll_up: bool) -> None:
+    """Of 0.0 and −0.0 the latter is smaller, whatever tiles the window; an average has no sign if it is zero."""
     signs = np.random.default_rng(1).choice([0.0, -0.0], 12_345)
-    for low, high in ((-0.0, -0.0), (-0.0, 1.0), (-1.0, -0.0), (-1.0, 1.0)):
+    for low, high in ((-0.0, -0.0), (-0.0, 1.0), (-1.0, -0.0), (-1.0, 1.0), (0.0, 0.0)):
         for last in (0.0, -0.0):
-            prices = np.concatenate([signs, [low, high], signs[:1_234], [last]])
+            all_alike = np.full(1_234, last)
+            prices = np.concatenate([signs, [low, high], all_alike, [last]])
             series = fresh(max_k=5)
             append_prices(series, prices, roll_up)
             for k in range(1, 6):
@@ -290,7 +291,7 @@ def test_the_exact_sums() -> None:
 
 
 def test_what_is_refused() -> None:
-    """The comparison that all tests share refuses two ulps, a variance above 0 of equal prices, and a zero's sign."""
+    """The comparison that all tests share refuses two ulps, a variance above 0 of equal prices, and a wrong sign."""
     exact = exact_window([batch_of(np.array([0.1, 0.2, 0.4]))], 10)
     found = Statistics(3, 0.1, 0.4, 0.4, float(exact.avg), float(exact.var))
     assert_exact(found, exact)
