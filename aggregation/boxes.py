@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from .codec import BLOCK, MAX_WORDS
-from .levels import BOXES_AT, WORD_BYTES, Geometry, whole_pages
+from .levels import WORD_BYTES, Geometry, whole_pages
 
 TOLERANCE: Final = 1.25
 """How much more than those that they replace new blocks may take and still count as none. They never take just the
@@ -28,7 +28,7 @@ class Boxes:
 
     def __init__(self, ints: memoryview[int], geometry: Geometry) -> None:
         self._ints = ints
-        self._at, self._words = int(geometry.plan[BOXES_AT]), geometry.box_words
+        self._at, self._words = geometry.boxes_offset // WORD_BYTES, geometry.box_words
         self._boxes, self._size = geometry.boxes, geometry.box_blocks
         self.prices = geometry.box_blocks * BLOCK
 

@@ -23,17 +23,21 @@ import numpy as np
 import numpy.typing as npt
 from numba import float64, int64, types
 
-from .atomics import fence_acquire, load_acquire
-from .codec import BLOCK, WORK, decode
+from .atomics import fence_acquire, load_acquire, unowned
+from .codec import BLOCK, decode
 from .compiled import compiled
-from .lanes import LANES
 from .levels import (
+    ASIDE_AT,
+    ASIDE_WORDS,
     AT,
+    BLOCK_AT,
     BOX_BLOCKS,
     BOX_WORDS,
     BOXES,
     BOXES_AT,
     CAPACITY,
+    CHILDREN_AT,
+    CODEC_AT,
     COUNT,
     COVERED,
     FIRST_LEVEL,
@@ -41,10 +45,12 @@ from .levels import (
     HOT_KEPT,
     KEPT,
     LEVELS,
+    NOTES_AT,
     PRICES,
     PRICES_AT,
     RADIX,
     SIZE,
+    TABLE_AT,
 )
 from .pairs import divide_pair
 from .summaries import (
@@ -65,7 +71,6 @@ Words = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.float64]
 
 _WORDS = int64[::1]
-_PLAN = types.Array(types.int64, 1, "C", readonly=True)
 _TABLE = float64[:, ::1]
 
 # What a fold notes of each level, a row each.
@@ -123,7 +128,7 @@ def _roll_up_aside(cells: Cells, plan: Words, notes: Words, aside: Cells) -> Non
     for block in range(notes[REACH, 0], notes[ENDS, 0]):
         begin = _price_at(plan, block * BLOCK)
         summarise_prices(cells, begin, begin + BLOCK, aside, notes[ASIDE, 0] + block * FIELDS)
-    children = np.empty(RADIX * FIELDS)
+    children = plan[CHILDREN_AT:].view(np.float64)
     for i in range(1, plan[LEVELS]):
         for block in range(notes[REACH, i], notes[ENDS, i]):
             for child in range(RADIX):
@@ -189,12 +194,14 @@ def _tail(cells: Cells, plan: Words, count: int, longest: int, centre: float) ->
 
 
 @compiled()
-def _decode(words: Words, plan: Words, block: int, prices: Cells) -> None:
+def _decode(words: Words, plan: Words, block: int) -> Cells:
     """The prices of a block, out of its box; any, if it is being overwritten."""
     box = plan[BOXES_AT] + block // plan[BOX_BLOCKS] % plan[BOXES] * plan[BOX_WORDS]
     i = block % plan[BOX_BLOCKS]
     begin = plan[BOX_BLOCKS] if i == 0 else min(max(words[box + i - 1], 0), plan[BOX_WORDS])
-    decode(words[box + begin : box + plan[BOX_WORDS]], prices[:BLOCK], np.empty(WORK, dtype=np.int64))
+    prices: Cells = plan[BLOCK_AT : BLOCK_AT + BLOCK].view(np.float64)
+    decode(words[box + begin : box + plan[BOX_WORDS]], prices, plan[CODEC_AT:])
+    return prices
 
 
 @compiled(forceinline=True)
@@ -206,8 +213,7 @@ def _add_head(sums: Sums, words: Words, plan: Words, start: int, is_hot: bool, c
     if is_hot:
         begin = _price_at(plan, start)
         return add_sums(sums, sums_of_prices(words.view(np.float64), begin, begin + BLOCK - first, centre))
-    prices = np.empty(BLOCK + LANES)
-    _decode(words, plan, start // BLOCK, prices)
+    prices = _decode(words, plan, start // BLOCK)
     return add_sums(sums, sums_of_prices(prices, first, BLOCK, centre))
 
 
@@ -257,8 +263,10 @@ def _fold(words: Words, plan: Words, first_k: int, last_k: int, table: Cells) ->
 
     O(levels) for each window: at most 18 blocks a level, of which half are shared, and 999 prices on either side.
     """
+    words, plan, table = unowned(words), unowned(plan), unowned(table)
     cells = words.view(np.float64)
-    notes = np.empty((4, plan[LEVELS]), dtype=np.int64)
+    notes = plan[NOTES_AT : NOTES_AT + 4 * plan[LEVELS]].reshape(4, plan[LEVELS])
+    aside = plan[ASIDE_AT:].view(np.float64)
     low = high = avg = var = 0.0
     while True:
         count: int = load_acquire(words, COUNT)
@@ -266,9 +274,9 @@ def _fold(words: Words, plan: Words, first_k: int, last_k: int, table: Cells) ->
             return 0
         longest = min(RADIX**last_k, count)
         needed = _note_ends(words, plan, count - longest, count, notes)
-        aside = cells  # any will do, where none is needed
+        if needed > plan[ASIDE_WORDS]:
+            continue  # a symbol that is being deleted: its count is zero now
         if needed > 0:
-            aside = np.empty(needed)
             _roll_up_aside(cells, plan, notes, aside)
         oldest_hot = min(notes[REACH, 0] * BLOCK, count - 1)
         last = cells[_price_at(plan, count - 1)]
@@ -296,20 +304,20 @@ def _fold(words: Words, plan: Words, first_k: int, last_k: int, table: Cells) ->
             return count
 
 
-@compiled(types.Tuple((int64, float64, float64, float64, float64, float64))(_WORDS, _PLAN, int64))
+@compiled(types.Tuple((int64, float64, float64, float64, float64, float64))(_WORDS, _WORDS, int64))
 def fold(words: Words, plan: Words, k: int) -> tuple[int, float, float, float, float, float]:
     """(prices, min, max, last, avg, var) of window ``k``; the first is 0 where there is no price.
 
     O(levels). avg and var are rounded from some thirty digits. The variance is the population's.
     """
-    table = np.empty((1, 5))
+    table = plan[TABLE_AT : TABLE_AT + 5].view(np.float64).reshape(1, 5)
     count = _fold(words, plan, k, k, table)
     if count == 0:
         return 0, 0.0, 0.0, 0.0, 0.0, 0.0
     return min(RADIX**k, count), table[0, 0], table[0, 1], table[0, 2], table[0, 3], table[0, 4]
 
 
-@compiled(int64(_WORDS, _PLAN, int64, _TABLE))
+@compiled(int64(_WORDS, _WORDS, int64, _TABLE))
 def fold_all(words: Words, plan: Words, max_k: int, table: Cells) -> int:
     """Write min, max, last, avg and var of window k = 1 … ``max_k`` to row k − 1 of ``table``; returns the count.
 
@@ -318,15 +326,15 @@ def fold_all(words: Words, plan: Words, max_k: int, table: Cells) -> int:
     return _fold(words, plan, 1, max_k, table)
 
 
-@compiled(int64(_WORDS, _PLAN, int64, float64[::1]))
+@compiled(int64(_WORDS, _WORDS, int64, float64[::1]))
 def read(words: Words, plan: Words, begin: int, prices: Cells) -> int:
     """Copy the prices from position ``begin`` on to all of ``prices``; returns the count.
 
     O(len(prices)), and a block at least where they are cold. Not all of them are copied if they do not lie between what
     is kept and that count.
     """
+    words, plan, prices = unowned(words), unowned(plan), unowned(prices)
     cells = words.view(np.float64)
-    block_prices = np.empty(BLOCK)
     while True:
         count: int = load_acquire(words, COUNT)
         end = begin + prices.shape[0]
@@ -338,8 +346,7 @@ def read(words: Words, plan: Words, begin: int, prices: Cells) -> int:
             size = min(BLOCK - first, end - position)
             part = prices[position - begin : position - begin + size]
             if position < count - plan[HOT]:
-                _decode(words, plan, position // BLOCK, block_prices)
-                part[:] = block_prices[first : first + size]
+                part[:] = _decode(words, plan, position // BLOCK)[first : first + size]
                 oldest_hot = position + size
             else:
                 at = _price_at(plan, position)
@@ -349,7 +356,7 @@ def read(words: Words, plan: Words, begin: int, prices: Cells) -> int:
             return count
 
 
-@compiled(types.Tuple((int64, float64))(_WORDS, _PLAN))
+@compiled(types.Tuple((int64, float64))(_WORDS, _WORDS))
 def newest(words: Words, plan: Words) -> tuple[int, float]:
     """The count and the last price of one moment; (0, 0) where there is none. O(1), no lock."""
     cells = words.view(np.float64)

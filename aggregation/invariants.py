@@ -42,17 +42,18 @@ def check(geometry: Geometry, words: Words) -> None:
     Raises:
         AssertionError: names the level and the block that is wrong, with what was found there.
     """
-    _Check(geometry, words, words.view(np.float64)).run()
+    _Check(geometry, geometry.plan(), words, words.view(np.float64)).run()
 
 
 @dataclass(frozen=True)
 class _Check:
     geometry: Geometry
+    plan: Words
     words: Words
     cells: Cells
 
     def run(self) -> None:
-        geometry, plan = self.geometry, self.geometry.plan
+        geometry, plan = self.geometry, self.plan
         count, *covered = self.words[COUNT : COVERED + len(geometry.levels)].tolist()
         oldest = max(0, count - geometry.retention)
         assert count >= 0, count
@@ -74,7 +75,7 @@ class _Check:
 
     def _hot_prices(self, begin: int, end: int) -> npt.NDArray[np.float64]:
         """The hot prices at positions [begin, end), a copy."""
-        first = self.geometry.plan[PRICES_AT]
+        first = self.plan[PRICES_AT]
         prices: Cells = self.cells[first + np.arange(begin, end) % self.geometry.hot_capacity]
         return prices
 
@@ -87,7 +88,7 @@ class _Check:
             assert hot is not None
             return hot
         number, i = divmod(block, geometry.box_blocks)
-        box = self.words[geometry.plan[BOXES_AT] + number % geometry.boxes * geometry.box_words :]
+        box = self.words[self.plan[BOXES_AT] + number % geometry.boxes * geometry.box_words :]
         place, end = (int(box[i - 1]) if i else geometry.box_blocks), int(box[i])
         assert geometry.box_blocks <= place < end <= geometry.box_words, f"block {block} lies at {place} to {end}"
         prices = np.empty(BLOCK)
@@ -99,7 +100,7 @@ class _Check:
 
     def _check_summaries(self, blocks: range, prices: npt.NDArray[np.float64]) -> None:
         """Compare the summaries of blocks of level 3 with a plain recomputation about their first prices."""
-        first = self.geometry.plan[FIRST_LEVEL + AT]
+        first = self.plan[FIRST_LEVEL + AT]
         rows = [first + block % self.geometry.capacity(self.geometry.levels[0]) * FIELDS for block in blocks]
         found = np.stack([self.cells[row : row + FIELDS] for row in rows])
         assert np.isfinite(prices).all(), f"a price of blocks {blocks} is not finite"

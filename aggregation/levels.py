@@ -49,7 +49,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from .codec import BLOCK, MAX_WORDS
+from .codec import BLOCK, MAX_WORDS, WORK
+from .lanes import LANES
 from .summaries import FIELDS
 
 PAGE_BYTES: Final = mmap.PAGESIZE
@@ -72,7 +73,9 @@ COUNT: Final = 0
 COVERED: Final = 1
 BATCHES: Final = 14
 RESIDENT: Final = 15
-MAX_K: Final = 11
+MOST_LEVELS: Final = 8
+
+MAX_K: Final = BLOCK_LEVEL + MOST_LEVELS
 """With larger windows squares could overflow (see ``summaries``)."""
 
 # Words of Geometry.plan.
@@ -86,10 +89,18 @@ BOXES: Final = 6
 BOX_BLOCKS: Final = 7
 BOX_WORDS: Final = 8
 LEVELS: Final = 9
-FIRST_LEVEL: Final = 10  # from here on three words a level:
+ASIDE_WORDS: Final = 10
+FIRST_LEVEL: Final = 11  # from here on three words a level:
 SIZE: Final = 0
 AT: Final = 1
 CAPACITY: Final = 2
+# Behind the plan a kernel finds room to work in, which belongs to its process: numbers of words.
+NOTES_AT: Final = FIRST_LEVEL + 3 * MOST_LEVELS  # four a level
+TABLE_AT: Final = NOTES_AT + 4 * MOST_LEVELS  # the statistics of one window
+CHILDREN_AT: Final = TABLE_AT + 5  # the summaries that one is made of
+BLOCK_AT: Final = CHILDREN_AT + RADIX * FIELDS  # a block of prices
+CODEC_AT: Final = BLOCK_AT + BLOCK + LANES  # what the codec needs
+ASIDE_AT: Final = CODEC_AT + WORK  # summaries of what is not rolled up yet
 
 
 def _round_up(number: int, step: int) -> int:
@@ -185,20 +196,22 @@ class Geometry:
         """Summaries in the ring of ``level``: ten of them that make one of the next never straddle its end."""
         return _round_up(-(-self.kept // self.block_size(level)), RADIX)
 
-    @cached_property
     def plan(self) -> npt.NDArray[np.int64]:
-        """What the kernels need to know, by the names above; places in words from the start of the slot."""
-        plan = np.zeros(FIRST_LEVEL + 3 * len(self.levels), dtype=np.int64)
+        """What the kernels need to know, by the names above, and room to work in. A new one.
+
+        Places are in words from the start of the slot.
+        """
+        aside = sum(self.hot_capacity // self.block_size(level) + 1 for level in self.levels) * FIELDS
+        plan = np.zeros(ASIDE_AT + aside, dtype=np.int64)
         plan[HOT], plan[PRICES], plan[HOT_KEPT] = self.hot, self.hot_capacity, self.hot_capacity - self.max_batch
         plan[PRICES_AT] = PAGE_BYTES // WORD_BYTES
-        plan[KEPT], plan[LEVELS] = self.kept, len(self.levels)
+        plan[KEPT], plan[LEVELS], plan[ASIDE_WORDS] = self.kept, len(self.levels), aside
         plan[BOXES], plan[BOX_BLOCKS], plan[BOX_WORDS] = self.boxes, self.box_blocks, self.box_words
         plan[BOXES_AT] = self.boxes_offset // WORD_BYTES
         at = self.summaries_offset // WORD_BYTES
         for i, level in enumerate(self.levels):
             plan[FIRST_LEVEL + 3 * i :][:3] = self.block_size(level), at, self.capacity(level)
             at += self.capacity(level) * FIELDS
-        plan.flags.writeable = False
         return plan
 
     @property

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import float64, int64, types
 
-from .atomics import fence_release, store_release
-from .codec import BLOCK, WORK, encode
+from .atomics import fence_release, store_release, unowned
+from .codec import BLOCK, encode
 from .compiled import compiled
 from .lanes import LANES, as_ints, broadcast, load, or_lanes, store
 from .levels import (
@@ -25,6 +25,7 @@ from .levels import (
     BOXES,
     BOXES_AT,
     CAPACITY,
+    CODEC_AT,
     COUNT,
     COVERED,
     FIRST_LEVEL,
@@ -41,7 +42,6 @@ Cells = npt.NDArray[np.float64]
 
 _WORDS = int64[::1]
 _GIVEN_PRICES = types.Array(types.float64, 1, "C", readonly=True)
-_PLAN = types.Array(types.int64, 1, "C", readonly=True)
 
 _SIZE_BITS: Final = (1 << 63) - 1  # all but the sign
 
@@ -63,13 +63,14 @@ def _copy(prices: Cells, begin: int, end: int, cells: Cells, at: int, limit: int
     return least
 
 
-@compiled(int64(_WORDS, _PLAN, _GIVEN_PRICES, float64))
+@compiled(int64(_WORDS, _WORDS, _GIVEN_PRICES, float64))
 def append(words: Words, plan: Words, prices: Cells, limit: float) -> int:
     """Write ``prices`` behind the count, and publish the new one; O(len(prices)).
 
     Returns the new count, or −1 − the index of the first price that is not finite or beyond ±``limit``; then nothing
     was appended. The bits of doubles are in the order of their sizes, with infinity and all that is no number above.
     """
+    words, plan, prices = unowned(words), unowned(plan), unowned(prices)
     count: int = words[COUNT]
     size = prices.shape[0]
     cells = words.view(np.float64)
@@ -90,23 +91,23 @@ def append(words: Words, plan: Words, prices: Cells, limit: float) -> int:
 
 
 @compiled()
-def _keep(words: Words, plan: Words, block: int, prices: Cells, work: Words) -> None:
+def _keep(words: Words, plan: Words, block: int, prices: Cells) -> None:
     """Write a block, compressed, behind the one before it in its box, and where it ends."""
     box = plan[BOXES_AT] + block // plan[BOX_BLOCKS] % plan[BOXES] * plan[BOX_WORDS]
     i = block % plan[BOX_BLOCKS]
     begin = plan[BOX_BLOCKS] if i == 0 else words[box + i - 1]
-    words[box + i] = begin + encode(prices, words[box + begin :], work)
+    words[box + i] = begin + encode(prices, words[box + begin :], plan[CODEC_AT:])
 
 
-@compiled(types.void(_WORDS, _PLAN))
+@compiled(types.void(_WORDS, _WORDS))
 def roll_up(words: Words, plan: Words) -> None:
     """Compress and summarise completed blocks, to the end of a box at most, and what they complete on all levels.
 
     O(prices since the last roll-up), amortised O(1) a price.
     """
     fence_release()  # as in append: the count first, then what it allows to overwrite
+    words, plan = unowned(words), unowned(plan)
     cells = words.view(np.float64)
-    work = np.empty(WORK, dtype=np.int64)
     block, end = words[COVERED] // BLOCK, words[COUNT] // BLOCK
     if plan[BOXES] > 0:
         end = min(end, (block // plan[BOX_BLOCKS] + 1) * plan[BOX_BLOCKS])
@@ -115,7 +116,7 @@ def roll_up(words: Words, plan: Words) -> None:
         row = plan[FIRST_LEVEL + AT] + block % plan[FIRST_LEVEL + CAPACITY] * FIELDS
         summarise_prices(cells, begin, begin + BLOCK, cells, row)
         if plan[BOXES] > 0:
-            _keep(words, plan, block, cells[begin : begin + BLOCK], work)
+            _keep(words, plan, block, cells[begin : begin + BLOCK])
         block += 1
         store_release(words, COVERED, block * BLOCK)
     for i in range(1, plan[LEVELS]):

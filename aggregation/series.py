@@ -131,7 +131,7 @@ class Series:
         self._ints = view[: geometry.slot_bytes].cast("q")  # one of them is read in half of the time that numpy takes
         self._boxes = Boxes(self._ints, geometry) if geometry.boxes else None
         self._rate, self._rated_at = 0.0, -1
-        self._plan = geometry.plan
+        self._plan = geometry.plan()
         self._max_batch, self._max_tail = geometry.max_batch, geometry.max_tail
 
     @property
