@@ -52,8 +52,8 @@ class Spread(TypedDict):
 
     min: Annotated[Price, "The smallest, to the bit."]
     max: Annotated[Price, "The largest, to the bit."]
-    avg: Annotated[Price, "The mean."]
-    var: Annotated[float, Schema(minimum=0), "The population variance: divided by N, not N − 1."]
+    avg: Annotated[Price, "The mean, within one unit in the last place, or 10^-28 of the largest price."]
+    var: Annotated[float, Schema(minimum=0), "The population variance (divided by N), likewise within one unit."]
 
 
 class Statistics(Spread):

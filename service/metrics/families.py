@@ -97,7 +97,7 @@ def _symbols(out: Exposition, symbols: Symbols, settings: Settings) -> None:
 def _memory(out: Exposition, symbols: Symbols, settings: Settings) -> None:
     out.gauge(
         "tenfold_memory_limit_bytes",
-        "Memory that as many symbols as may be take when full.",
+        "Memory that as many symbols as may be take at most: full, of prices that do not compress.",
         symbols.layout.total_bytes,
     )
     out.gauge(

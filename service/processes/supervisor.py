@@ -47,7 +47,7 @@ MOST_FAILED_STARTS: Final = 5
 
 KILL_AFTER_SECONDS: Final = 1.5
 """What a worker gets on top of the time for requests in flight, before it is killed. With the last lines of the log,
-and giving 12 GB back to the system, which takes some 3 s, a stop fits into the ten seconds of a container."""
+and giving 8 GB back to the system, which takes a second or two, a stop fits into the ten seconds of a container."""
 
 WATCH_SECONDS: Final = 0.5
 """Between two looks at the workers: at least two beats of theirs. More than this does not count between two looks."""
