@@ -42,8 +42,8 @@ FULL_K: Final = 8
 QUICK_K: Final = 6
 
 BEYOND_RETENTION: Final = 12_345
-"""Prices appended beyond the retention: more than a batch, so the raw ring has wrapped, and no window starts or ends
-on a block's edge, so a fold needs as many pieces as it ever does."""
+"""Prices appended beyond the retention: more than a batch, so rings have gone around, and no window starts or ends on a
+block's edge: a fold has prices to sum up at both ends, and those on the left to decode."""
 
 FEED: Final = 20
 """Different batches that the append benchmark goes through: few enough to stay in the cache, where a batch

@@ -140,8 +140,8 @@ def operations(settings: Settings) -> list[Operation]:
         ),
         Operation(
             Route("delete", "/symbols/{symbol}", "deleteSymbol", Scope.WRITE, "Symbols"),
-            "Delete a symbol with all its prices. Its place is free for another symbol, its memory goes back to the system "
-            "within moments. A later batch of the same symbol starts anew.",
+            "Delete a symbol with all its prices. Its place is free for another, and its memory goes back to the "
+            "system within moments. A later batch of the same symbol starts anew.",
             {"204": {"description": "It is gone."}},
             refused=(404,),
             more={"parameters": [in_path]},
