@@ -19,8 +19,8 @@ help:  ## say what there is
 serve: $(VENV)/.runtime  ## start the service; options: make serve ARGS="--port 9000"
 	@exec $(BIN)/python -m service $(ARGS)
 
-load: $(VENV)/.loadgen  ## put it under load and check every answer: make load ARGS="run --duration 10"
-	@exec $(BIN)/python -m loadgen $(ARGS)
+load: $(VENV)/.loadgen  ## put it under load and check every answer; make load ARGS="run --duration 60"
+	@exec $(BIN)/python -m loadgen $(or $(ARGS),run)
 
 test: $(VENV)/.bench browser  ## run the whole test suite; options: make test ARGS="-k fold -x"
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -21,16 +22,17 @@ from . import report
 from .check import Checker
 from .client import ProtocolError, trusting
 from .outcome import Exit, Outcome
-from .plan import Plan, Rate, Sizes, Target, read_rate, read_sizes, read_target, read_token
+from .plan import MAX, Plan, Sizes, Target, read_rate, read_sizes, read_target, read_token
 from .plots import write_plot
 from .replay import replay_plan
 from .reproduce import reproduce
-from .run import ServiceError, UsageError, execute
+from .run import ServiceError, UsageError, execute, unreachable
 from .slo import Slo, read_slo
 from .soak import soak, summary
 from .view import View
 
 GIBIBYTE: Final = 1 << 30
+SYMBOLS: Final = 10
 
 
 class Read(click.ParamType[Any]):
@@ -143,8 +145,11 @@ def result_options(command: Callable[..., None]) -> Callable[..., None]:
             "--append", is_flag=True, help="Accept symbols that hold prices; windows with those go unchecked."
         ),
         click.option("--verify/--no-verify", default=True, show_default=True, help="Compare every answer."),
+        click.option("--keep", is_flag=True, help="Leave the symbols that it has made, instead of removing them."),
         click.option(
-            "--poll-rate", type=RATE, default="max", show_default=True, help="Polls for each symbol, like --rate."
+            "--poll-rate",
+            type=RATE,
+            help="Polls for each symbol, like --rate. Default: as --rate, or max if that is 0.",
         ),
         click.option(
             "--rate",
@@ -177,7 +182,7 @@ def main() -> None:
 
 @main.command(short_help="Producers and dashboards at work, every answer checked.")
 @target_options
-@click.option("--symbols", type=Number(1), default=10, show_default=True, help="Symbols, a producer each.")
+@click.option("--symbols", type=Number(1), help="Symbols, a producer each. Default: 10, or what there is room for.")
 @click.option("--prefix", default="LOAD-", show_default=True, help="What their names begin with; a number follows.")
 @click.option("--duration", type=Number(0.1, whole=False), default=10.0, show_default=True, help="Seconds to measure.")
 @click.option("--batches", type=Number(1), help="End after so many batches for each symbol, if that is earlier.")
@@ -201,7 +206,7 @@ def main() -> None:
 )
 @result_options
 def run(
-    symbols: int,
+    symbols: int | None,
     prefix: str,
     duration: float,
     oracle_memory: float,
@@ -218,15 +223,25 @@ def run(
       python -m loadgen run --symbols 1 --batch-size 1-10000 --prices jump --overlap
     """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
     output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
-    names = tuple(f"{prefix}{number}" for number in range(symbols))
-    plan = Plan(symbols=names, seconds=duration, oracle_bytes=int(oracle_memory * GIBIBYTE), **options)
+    names = tuple(f"{prefix}{number}" for number in range(symbols or SYMBOLS))
+    oracle_bytes = int(oracle_memory * GIBIBYTE)
+    plan = Plan(
+        symbols=names, fewer=symbols is None, seconds=duration, oracle_bytes=oracle_bytes, **with_polls(options)
+    )
     sys.exit(show(plan, **output))
+
+
+def with_polls(options: dict[str, Any]) -> dict[str, Any]:
+    """Polls go as batches do, where nothing else is said and there are any."""
+    if options["poll_rate"] is None:
+        options["poll_rate"] = options["rate"] if options["rate"].per_second else MAX
+    return options
 
 
 @main.command(short_help="Stream a file of real prices, once.")
 @click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
 @target_options
-@click.option("--symbol", required=True, help="The symbol to add the prices to.")
+@click.option("--symbol", help="The symbol to add the prices to. Default: the name of the file.")
 @click.option("--column", help="The column with the prices. Default: price, or the only one.")
 @click.option("--batch-size", "size", type=Number(1), default=10_000, show_default=True, help="Prices a batch.")
 @wire_option
@@ -236,11 +251,11 @@ def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - the arguments o
 
     \b
     Example:
-      python -m loadgen replay ticks.csv --symbol EURUSD --batch-size 10 --rate 20/s --poll-rate 20/s
+      python -m loadgen replay ticks.csv --symbol EURUSD --batch-size 10 --rate 20/s
     """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
     output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
     try:
-        plan = replay_plan(path=path, **options)
+        plan = replay_plan(path, **with_polls(options))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if not plan.produces:
@@ -252,12 +267,13 @@ def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - the arguments o
 @target_options
 @click.option("--symbol", help="The symbol to use, which must hold no prices. Default: a name that nobody has.")
 def check(target: Target, symbol: str | None) -> None:
-    """A quick pass over a running service: contract, errors, exactness. Takes one symbol.
+    """A quick pass over a running service: contract, errors, exactness. Takes one symbol, and removes it.
 
-    Exit code 0 if all is as it should be, 3 if not, 4 if it does not answer.
+    Exit code 0 if all is as it should be, 2 if there is no room for a symbol, 3 if not, 4 if it does not answer.
     """
     console = Console(highlight=False)
-    findings = list(Checker(target, symbol).run())
+    with explaining(target):
+        findings = list(Checker(target, symbol).run())
     bad = [finding for finding in findings if finding.instead is not None]
     for finding in bad:
         console.print(f"expected  {finding.expected}\n   found  {finding.instead}", soft_wrap=True, markup=False)
@@ -280,19 +296,14 @@ def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as a
     target: Target, sizes: Sizes, wire: str, prices: str, seed: int, place: int, batches: int, k: int, symbol: str
 ) -> None:
     """Send one symbol's first batches to a fresh service again, and ask one question. Exit code 3 if it is wrong."""
-    plan = Plan(target=target, symbols=(symbol,), sizes=sizes, wire=wire, prices=prices, seed=seed, rate=Rate(None))
-    try:
+    plan = Plan(target=target, symbols=(symbol,), sizes=sizes, wire=wire, prices=prices, seed=seed)
+    with explaining(target):
         repeated = reproduce(plan, place, batches, k)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    except (OSError, ProtocolError) as error:
-        click.echo(f"the service does not answer: {error}", err=True)
-        sys.exit(Exit.FAILED)
     mistake = repeated.mistake
     click.echo(f"answer    {repeated.answer}")
     if mistake is None:
-        click.echo("right")
-        sys.exit(Exit.WELL)
+        click.echo("right" if repeated.refused is None else f"a batch was refused: {repeated.refused}")
+        sys.exit(Exit.WELL if repeated.refused is None else Exit.FAILED)
     click.echo(f"WRONG     {mistake.request} with {mistake.count:,} prices ({', '.join(mistake.wrong)})")
     click.echo(f"expected  {mistake.expected}\ngot       {mistake.got}")
     sys.exit(Exit.WRONG)
@@ -318,20 +329,27 @@ def soak_command(minutes: float, seed: int) -> None:
     sys.exit(Exit.WRONG if result.violations else Exit.WELL)
 
 
+@contextmanager
+def explaining(target: Target) -> Iterator[None]:
+    """End with a line and the exit code for it, where the service does not answer or the command does not suit it."""
+    try:
+        yield
+    except (OSError, ProtocolError, ServiceError) as error:  # first, for an SSLError is a ValueError as well
+        said = error if isinstance(error, ServiceError) else unreachable(target, error)
+        click.echo(f"loadgen: {said}", err=True)
+        sys.exit(Exit.FAILED)
+    except (UsageError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+
+
 def show(plan: Plan, slos: tuple[Slo, ...], json_path: str | None, csv_path: str | None, plot: str | None) -> Exit:
     """Run, show it while it runs, report. How it went."""
     for path in (json_path, csv_path, plot):
         if path is not None and not Path(path).absolute().parent.is_dir():
             raise click.UsageError(f"cannot write {path}: there is no such folder")
     console = Console(highlight=False)
-    try:
-        with View(console) as view:
-            outcome = execute(plan, slos, view)
-    except UsageError as error:
-        raise click.UsageError(str(error)) from error
-    except ServiceError as error:
-        click.echo(f"loadgen: {error}", err=True)
-        return Exit.FAILED
+    with explaining(plan.target), View(console) as view:
+        outcome = execute(plan, slos, view)
     if console.is_terminal:
         console.print(report.summary(outcome), soft_wrap=True)
     else:

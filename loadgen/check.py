@@ -1,6 +1,6 @@
 """A quick pass over a running service: does it keep its contract, refuse what it must, and answer exactly?
 
-It takes one symbol of its own, with a name that nobody has, and a second or two. Every check says in a line what it
+It takes one symbol of its own, with a name that nobody has, for a second or two. Every check says in a line what it
 expects; what is not so is listed.
 """
 
@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
 
-from .client import Caller, ProtocolError, Response
-from .ledger import Ledger, Poll
+from .client import ProtocolError, Response
 from .plan import WINDOWS, Sizes, Target
 from .prices import Batches, Prices
-from .wire import batch_request, get, post, stats_path, stats_request
+from .run import look, require_room
+from .wire import Overview, batch_request, get, post, stats_path
+from .witness import Witness
 
 BATCHES: Final = 12
 """Of up to 10,000 prices: so windows of 10 to 10,000 slide, and those beyond hold all prices."""
+
+LARGEST_BATCH: Final = 10_000
 
 PROBLEM: Final = b"application/problem+json"
 
@@ -38,26 +42,31 @@ class Checker:
 
     Args:
         target: where it is.
-        symbol: that holds no prices yet.
+        symbol: that holds no prices yet; it is removed in the end.
     """
 
     def __init__(self, target: Target, symbol: str | None = None) -> None:
         self._target = target
         self._symbol = symbol or f"CHECK-{os.getpid():x}-{os.urandom(3).hex()}"
-        self._caller = Caller(target)
-        self._ledger = Ledger(self._symbol, 1_000_000)
-        self._seq = 0
+        self._witness = Witness(target, self._symbol, 1_000_000)
+        self._caller = self._witness.caller
 
     def run(self) -> Iterator[Finding]:
-        """Every finding, as it is made. Ends early where nothing further could be learnt."""
-        try:
-            yield from self._findings()
-        except (OSError, ProtocolError) as error:
-            yield Finding("the service answers every request", str(error))
-        finally:
-            self._caller.close()
+        """Every finding, as it is made. Ends early where nothing further could be learnt.
 
-    def _findings(self) -> Iterator[Finding]:
+        Raises:
+            OSError, ProtocolError, ServiceError: it does not answer, is no tenfold, or wants a token.
+            UsageError: it has no room for another symbol.
+        """
+        with closing(self._witness):
+            found = look(self._target, self._caller)
+            require_room(found, 1)
+            try:
+                yield from self._findings(found)
+            except (OSError, ProtocolError) as error:
+                yield Finding("the service answers every request", str(error))
+
+    def _findings(self, found: Overview) -> Iterator[Finding]:
         unknown = self._get(stats_path(self._symbol, 1))
         yield self._refusal("a symbol without prices", unknown, 404)
         if unknown.status != HTTPStatus.NOT_FOUND:
@@ -66,10 +75,10 @@ class Checker:
         yield self._refusal("a refused batch has not made the symbol", self._get(stats_path(self._symbol, 1)), 404)
         offered = [k for k in WINDOWS if self._get(stats_path(self._symbol, k)).status != HTTPStatus.BAD_REQUEST]
         yield Finding(
-            "windows are k = 1, 2, … without a gap",
-            None if offered == list(WINDOWS[: len(offered)]) and offered else str(offered),
+            f"windows are k = 1 … {found.max_k} and no others",
+            None if offered == list(range(1, found.max_k + 1)) else str(offered),
         )
-        yield from self._exactness(offered)
+        yield from self._exactness(offered, found.max_batch)
         yield from self._queries()
         yield from self._methods()
 
@@ -97,34 +106,32 @@ class Checker:
         for what, status, body in bodies:
             yield self._refusal(what, self._caller.call(post(self._target, "/add_batch/", body)), status)
 
-    def _exactness(self, offered: list[int]) -> Iterator[Finding]:
-        """Batches of all sizes; after each, every window."""
-        stream = Batches("jump", seed=4, place=0, sizes=Sizes(1, 10_000))
-        ramp = np.arange(30_000, dtype=np.float64) / 7  # a minimum that has to leave every window in turn
-        batches: list[Prices] = [np.array([0.1]), np.full(25, 0.1), *(stream.take() for _ in range(BATCHES))]
-        batches += [ramp[:10_000], ramp[10_000:20_000], ramp[20_000:]]
-        mistakes = []
+    def _exactness(self, offered: list[int], limit: int) -> Iterator[Finding]:
+        """Batches of all sizes that the service takes; after each, every window."""
+        most = min(limit, LARGEST_BATCH)
+        stream = Batches("jump", seed=4, place=0, sizes=Sizes(1, most))
+        ramp = np.arange(3 * most, dtype=np.float64) / 7  # a minimum that has to leave every window in turn
+        batches: list[Prices] = [np.array([0.1]), np.full(min(25, most), 0.1), *(stream.take() for _ in range(BATCHES))]
+        batches += np.split(ramp, 3)
         for prices in batches:
-            self._add(prices)
+            self._witness.add(prices)
             for k in offered:
-                response = self._caller.call(stats_request(self._target, self._symbol, k))
-                self._ledger.answered(Poll(k, self._seq, self._seq, response.status, response.body))
-            mistakes += self._ledger.mistakes
-            self._ledger.mistakes.clear()
-        wrong = None
-        if mistakes:
-            first = mistakes[0]
-            wrong = f"{self._ledger.tally.wrong} wrong, first {first.request} with {first.count:,} prices: "
+                self._witness.ask(k)
+        refused = self._witness.refused
+        yield Finding(
+            f"{len(batches)} batches of 1 to {most:,} prices are taken",
+            f"{len(refused)} refused, first {refused[0].status} {refused[0].body[:200]!r}" if refused else None,
+        )
+        ledger, asked = self._witness.ledger, len(batches) * len(offered)
+        wrong = None if ledger.tally.right == asked else f"{ledger.tally.right} right, {ledger.tally.wrong} wrong"
+        if ledger.mistakes:
+            first = ledger.mistakes[0]
+            wrong = f"{ledger.tally.wrong} wrong, first {first.request} with {first.count:,} prices: "
             wrong += f"expected {first.expected}; got {first.got}"
-        yield Finding(f"{len(batches)} batches and {len(batches) * len(offered)} answers are exact", wrong)
-        too_many = batch_request(self._target, self._symbol, np.ones(10_001))
-        yield self._refusal("10,001 prices", self._caller.call(too_many), 422)
-
-    def _add(self, prices: Prices) -> None:
-        self._ledger.prepared(self._seq, prices)
-        response = self._caller.call(batch_request(self._target, self._symbol, prices))
-        self._ledger.ended(self._seq, self._seq + 1, response.status, response.body)
-        self._seq += 1
+        yield Finding(f"{asked} answers about them are exact", wrong)
+        if limit == most:  # a longer batch might be more bytes than a body may have
+            too_many = batch_request(self._target, self._symbol, np.ones(limit + 1))
+            yield self._refusal(f"{limit + 1:,} prices", self._caller.call(too_many), 422)
 
     def _queries(self) -> Iterator[Finding]:
         """Questions that are none."""

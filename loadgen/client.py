@@ -40,6 +40,7 @@ READ_BYTES: Final = 65_536
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CLOSE: Final = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+_NO_CONTENT: Final = b"204"
 _STATUS: Final = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
@@ -70,10 +71,10 @@ def parse(received: bytes, head_only: bool = False) -> Response | None:
     if end < 0:
         return None
     status, length = _STATUS.match(received), _LENGTH.search(received, 0, end)
-    if status is None or length is None:
+    if status is None or (length is None and status[1] != _NO_CONTENT):
         raise ProtocolError("not HTTP/1.1 with a Content-Length")
     begin = end + len(_HEAD_END)
-    missing = begin + (0 if head_only else int(length[1])) - len(received)
+    missing = begin + (0 if head_only or length is None else int(length[1])) - len(received)
     if missing > 0:
         return None
     if missing < 0:

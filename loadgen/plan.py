@@ -102,6 +102,8 @@ class Plan:
         gone: seconds without any answer, with connections broken, after which the service counts as gone.
         once: prices from a file end with its last, instead of starting over.
         windows: the k that dashboards ask for, in turn.
+        fewer: take the first of the symbols where there is not room for all.
+        keep: leave the symbols that the run has made.
         endings: tell at the end what each symbol may hold by then, which copies all prices that are kept.
     """
 
@@ -126,6 +128,8 @@ class Plan:
     gone: float = 3.0
     once: bool = False
     windows: tuple[int, ...] = WINDOWS
+    fewer: bool = False
+    keep: bool = False
     endings: bool = False
 
     @property

@@ -28,8 +28,8 @@ JUMPS_PER_PRICE: Final = 1 / 3_000
 """A few jumps in every largest batch, none in most windows of a hundred."""
 
 
-_STEPS: Final = np.arange(256, dtype=np.int64) % 7 - 3
-"""From a random byte to a step of −3 … 3 ticks: twice as fast as drawing whole numbers from a range."""
+_STEPS: Final = np.concatenate([np.arange(252, dtype=np.int64) % 7 - 3, np.zeros(4, np.int64)])
+"""From a random byte to a step of −3 … 3 ticks, 0 on average: twice as fast as drawing whole numbers from a range."""
 
 
 class Source(Protocol):

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from .plan import Plan, Rate, Sizes, Target
+from pathlib import Path
+from typing import Any, Final
+
+from .plan import Plan, Sizes, Target
 from .prices import FILE, read_prices
+
+MOST_SYMBOL: Final = 16
+"""Characters of a file's name that make a symbol, which has 64 bytes at most."""
 
 AS_LONG_AS_IT_TAKES = 86_400.0 * 365
 """Seconds: a replay ends with its prices."""
 
 
-def replay_plan(  # noqa: PLR0913 - each is an option of the command
-    *,
-    target: Target,
+def replay_plan(
     path: str,
+    target: Target,
     column: str | None,
-    symbol: str,
+    symbol: str | None,
     size: int,
-    wire: str,
-    rate: Rate,
-    poll_rate: Rate,
-    append: bool,
-    verify: bool,
+    **options: Any,  # noqa: ANN401 - each with its own type
 ) -> Plan:
-    """The plan that sends every price of a column once.
+    """The plan that sends every price of a column once; the rest are fields of ``Plan``.
 
     Raises:
         ValueError: the file cannot be read as prices, in words for the user.
@@ -30,15 +31,11 @@ def replay_plan(  # noqa: PLR0913 - each is an option of the command
     count = len(read_prices(path, column))
     return Plan(
         target=target,
-        symbols=(symbol,),
+        symbols=(symbol or Path(path).stem[:MOST_SYMBOL],),
         sizes=Sizes(size, size),
-        wire=wire,
         prices=f"{FILE}{path}" + (f"#{column}" if column else ""),
-        rate=rate,
-        poll_rate=poll_rate,
         seconds=AS_LONG_AS_IT_TAKES,
         batches=-(-count // size),
-        append=append,
-        verify=verify,
         once=True,
+        **options,
     )

@@ -37,6 +37,18 @@ WORDS: Final = {
 }
 
 
+REFUSALS: Final = {
+    401: "without a token that it knows (--token)",
+    403: "to a token that may only read",
+    409: "where there is no room for another symbol (--symbols, or its --max-symbols)",
+    413: "to a body that is longer than its --max-body (--batch-size)",
+    422: "to what is no batch to it, such as one of more prices than its --max-batch (--batch-size)",
+    503: "where it has too much to do, or too many connections (--connections)",
+    507: "where it needs memory that the machine lacks",
+}
+"""What to do about them, in brackets."""
+
+
 def latency(microseconds: float) -> str:
     """A latency for people, with three digits."""
     if math.isnan(microseconds):
@@ -79,6 +91,7 @@ def sentences(outcome: Outcome) -> list[str]:
     lines = [
         f"prices     {outcome.prices:,} in {outcome.elapsed:.1f} s, {_per_second(outcome.prices, outcome):,.0f}/s",
         f"statuses   {statuses(outcome)}",
+        *(f"refused    {line}" for line in refusals(outcome)),
         f"answers    {answers(outcome)}",
         *(f"generator  {line}" for line in generator(outcome)),
         *(f"note       {note}" for note in outcome.notes),
@@ -104,6 +117,12 @@ def statuses(outcome: Outcome) -> str:
             parts.append(f"{name} {', '.join(counts)}")
     parts += [f"{count:,} × {reason!r}" for reason, count in outcome.failures.items()]
     return "; ".join(parts) or "no request was answered"
+
+
+def refusals(outcome: Outcome) -> list[str]:
+    """What the statuses mean that say what to do about them."""
+    seen = {status for endpoint in outcome.endpoints.values() for status in endpoint.statuses}
+    return [f"{status} is what it answers {when}" for status, when in REFUSALS.items() if status in seen]
 
 
 def answers(outcome: Outcome) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import NamedTuple
 
-from .client import Caller
-from .ledger import Ledger, Mistake, Poll
+from .ledger import Mistake
 from .plan import Plan
 from .prices import Batches
-from .wire import batch_request, stats_request
+from .run import fit, look
+from .witness import Witness
 
 
 class Repeated(NamedTuple):
-    """What came of it: the answer to the question, and the first thing that was wrong."""
+    """What came of it: the answer to the question, the first thing that was wrong, and the first refusal."""
 
     answer: str
     mistake: Mistake | None
+    refused: str | None
 
 
 def reproduce(plan: Plan, place: int, batches: int, k: int) -> Repeated:
@@ -29,19 +31,15 @@ def reproduce(plan: Plan, place: int, batches: int, k: int) -> Repeated:
 
     Raises:
         OSError, ProtocolError: the service does not answer.
+        ServiceError: it is no tenfold, or lets nobody in without a token.
+        UsageError: it has no room for the symbol, or knows it.
     """
-    (symbol,) = plan.symbols
     stream = Batches(plan.prices, plan.seed, place, plan.sizes)
-    ledger = Ledger(symbol, batches * plan.sizes.most)
-    caller = Caller(plan.target, plan.timeout)
-    for seq in range(batches):
-        prices = stream.take()
-        ledger.prepared(seq, prices)
-        response = caller.call(batch_request(plan.target, symbol, prices, plan.wire))
-        ledger.ended(seq, seq + 1, response.status, response.body)
-    response = caller.call(stats_request(plan.target, symbol, k))
-    caller.close()
-    ledger.answered(Poll(k, batches, batches, response.status, response.body))
-    ledger.close()
+    with closing(Witness(plan.target, plan.symbols[0], batches * plan.sizes.most)) as witness:
+        fit(plan, look(plan.target, witness.caller))
+        for _ in range(batches):
+            witness.add(stream.take(), plan.wire)
+        response = witness.ask(k)
     answer = f"{response.status} {response.body.decode(errors='replace')}"
-    return Repeated(answer, ledger.mistakes[0] if ledger.mistakes else None)
+    refused = f"{witness.refused[0].status} {witness.refused[0].body[:200]!r}" if witness.refused else None
+    return Repeated(answer, next(iter(witness.ledger.mistakes), None), refused)

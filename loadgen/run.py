@@ -7,7 +7,7 @@ import multiprocessing as mp
 import signal
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from http import HTTPStatus
 from multiprocessing.connection import Connection, wait
@@ -18,12 +18,12 @@ from .clerk import Clerk
 from .client import Caller, ProtocolError
 from .messages import Bodies, ClerkState, Second, SenderState, Share
 from .outcome import Outcome
-from .plan import Plan
+from .plan import Plan, Target
 from .prices import Batches
 from .schedule import SECOND
 from .sender import Sender
 from .slo import Slo
-from .wire import stats_request
+from .wire import Overview, delete, get, read_overview
 
 FORK: Final = mp.get_context("fork")
 """Children share the parent's memory for bodies and need no second import of numpy. The parent has no threads yet."""
@@ -47,44 +47,83 @@ class Watcher(Protocol):
         """A second has been added to the outcome."""
 
 
-class Survey(NamedTuple):
-    """What a look at the service found.
-
-    Args:
-        starts: how many prices each symbol holds already: 0, or nothing where there are some, since nobody says.
-        windows: the k that it answers.
-    """
-
-    starts: list[int | None]
-    windows: tuple[int, ...]
-
-
-def survey(plan: Plan) -> Survey:
-    """Ask the service about every symbol, and which windows it has.
+def look(target: Target, caller: Caller) -> Overview:
+    """What the service holds, and its limits.
 
     Raises:
-        ServiceError: it cannot be reached, or answers otherwise than a tenfold does.
-        UsageError: the plan does not suit what it holds.
+        OSError, ProtocolError: it does not answer.
+        ServiceError: it cannot be reached, or is no tenfold.
     """
-    caller = Caller(plan.target)
-    try:
-        held = [caller.call(stats_request(plan.target, name, plan.windows[0])).status for name in plan.symbols]
-        offered = [(k, caller.call(stats_request(plan.target, plan.symbols[0], k)).status) for k in plan.windows]
-    except (OSError, ProtocolError) as error:
-        raise ServiceError(f"{plan.target.url} does not answer: {error}") from error
-    finally:
-        caller.close()
-    for name, status in zip(plan.symbols, held, strict=True):
-        if status == HTTPStatus.UNAUTHORIZED:
-            raise ServiceError(f"{plan.target.url} wants a token that it knows: --token, or TENFOLD_TOKEN")
-        if status not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
-            raise ServiceError(f"{plan.target.url} answers {status} to a question about {name}")
-        if status == HTTPStatus.OK and plan.produces and not plan.append:
-            raise UsageError(f"{name} holds prices already: choose another --prefix, or add to them with --append")
-        if status == HTTPStatus.NOT_FOUND and not plan.produces:
-            raise UsageError(f"{name} holds no prices, and --rate 0 sends none: there is nothing to poll")
-    starts: list[int | None] = [0 if status == HTTPStatus.NOT_FOUND else None for status in held]
-    return Survey(starts, tuple(k for k, status in offered if status != HTTPStatus.BAD_REQUEST))
+    response = caller.call(get(target, "/symbols/"))
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        raise ServiceError(f"{target.url} wants a token that it knows: --token, or TENFOLD_TOKEN")
+    overview = read_overview(response.body) if response.status == HTTPStatus.OK else None
+    if overview is None:
+        raise ServiceError(f"{target.url} answers {response.status} to GET /symbols/: it is no tenfold")
+    return overview
+
+
+def unreachable(target: Target, error: Exception) -> str:
+    """Words for the user where nobody answers."""
+    return f"{target.url} does not answer: {error}; make serve starts a service, --url says where another one is"
+
+
+def fit(plan: Plan, found: Overview) -> Plan:
+    """The plan as it suits the service: its windows, and as many symbols as there is room for if it may be fewer.
+
+    Raises:
+        UsageError: it does not suit it, with what to do instead.
+    """
+    windows = tuple(k for k in plan.windows if k <= found.max_k)
+    if not plan.produces:
+        unknown = next((name for name in plan.symbols if not found.counts.get(name)), None)
+        if unknown is not None:
+            raise UsageError(f"{unknown} holds no prices, and --rate 0 sends none: there is nothing to poll")
+        return replace(plan, windows=windows)
+    if plan.sizes.most > found.max_batch:
+        raise UsageError(
+            f"a batch may have {found.max_batch:,} prices at most, not {plan.sizes.most:,}: "
+            f"--batch-size {found.max_batch}"
+        )
+    names = plan.symbols[: max(1, found.places)] if plan.fewer and not plan.append else plan.symbols
+    taken = [name for name in names if name in found.counts]
+    if taken and not plan.append:
+        raise UsageError(
+            f"{taken[0]} holds prices already: choose another --{'symbol' if plan.once else 'prefix'}, "
+            "or add to them with --append"
+        )
+    new = len(names) - len(taken)
+    require_room(found, new, f"--symbols {found.places}")
+    return replace(plan, symbols=names, windows=windows)
+
+
+def require_room(found: Overview, new: int, instead: str = "") -> None:
+    """See that there is room for so many new symbols.
+
+    Raises:
+        UsageError: there is not.
+    """
+    if new > found.places > 0:
+        raise UsageError(
+            f"there is room for {found.places} more symbols of {found.max_symbols}, not for {new}: {instead}"
+        )
+    if new > found.places:
+        raise UsageError(
+            f"there is no room for another symbol: it has {len(found.counts)} of {found.max_symbols}; delete one, "
+            "or serve with a larger --max-symbols"
+        )
+
+
+def remove(target: Target, names: Sequence[str]) -> list[str]:
+    """Remove symbols; those that are still there."""
+    left = list(names)
+    if not left:
+        return left
+    with suppress(OSError, ProtocolError), closing(Caller(target)) as caller:
+        for name in names:
+            if caller.call(delete(target, name)).status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}:
+                left.remove(name)
+    return left
 
 
 class Family(NamedTuple):
@@ -144,17 +183,10 @@ def execute(plan: Plan, slos: Sequence[Slo] = (), watcher: Watcher | None = None
         ServiceError: the service cannot be reached, or answers otherwise than a tenfold does.
         UsageError: the plan does not suit what the service holds, or its prices cannot be read.
     """
-    if not (plan.produces or plan.polls):
-        raise UsageError("--rate 0 and --poll-rate 0: there is nothing to do")
-    try:
-        Batches(plan.prices, plan.seed, 0, plan.sizes, plan.once)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    surveyed = survey(plan)
-    outcome = Outcome(replace(plan, windows=surveyed.windows))
-    if surveyed.windows != plan.windows:
-        outcome.notes.append(f"the service answers k = {surveyed.windows[0]} … {surveyed.windows[-1]} only")
-    family = start(outcome.plan, surveyed.starts)
+    found = _found(plan)
+    fitted = fit(plan, found)
+    outcome = Outcome(fitted, notes=_notes(plan, fitted))
+    family = start(fitted, [None if name in found.counts else 0 for name in fitted.symbols])
 
     def stop(_number: int, _frame: object) -> None:
         if family.stop[0]:
@@ -178,7 +210,39 @@ def execute(plan: Plan, slos: Sequence[Slo] = (), watcher: Watcher | None = None
             process.terminate()
             process.join()
     outcome.objectives = [slo.judge(outcome) for slo in slos]
+    if not outcome.lost:
+        made = () if plan.keep else [name for name in fitted.symbols if name not in found.counts]
+        outcome.notes += [f"{name} could not be removed" for name in remove(plan.target, made)]
     return outcome
+
+
+def _found(plan: Plan) -> Overview:
+    """See that there is something to send, and look at the service.
+
+    Raises:
+        ServiceError, UsageError: see ``execute``.
+    """
+    if not (plan.produces or plan.polls):
+        raise UsageError("--rate 0 and --poll-rate 0: there is nothing to do")
+    try:
+        Batches(plan.prices, plan.seed, 0, plan.sizes, plan.once)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    with closing(Caller(plan.target)) as caller:
+        try:
+            return look(plan.target, caller)
+        except (OSError, ProtocolError) as error:
+            raise ServiceError(unreachable(plan.target, error)) from error
+
+
+def _notes(plan: Plan, fitted: Plan) -> list[str]:
+    """What a plan has lost when it was made to suit the service."""
+    notes = []
+    if fitted.windows != plan.windows:
+        notes.append(f"the service answers k = {fitted.windows[0]} … {fitted.windows[-1]} only")
+    if fitted.symbols != plan.symbols:
+        notes.append(f"{len(fitted.symbols)} symbols, since there is room for no more")
+    return notes
 
 
 def collect(outcome: Outcome, family: Family, watcher: Watcher | None) -> None:

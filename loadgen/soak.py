@@ -149,6 +149,7 @@ def soak(
             gone=PATIENCE_SECONDS,
             windows=tuple(range(1, MAX_K + 1)),
             endings=True,
+            keep=True,
         )
         blows, crowds = _apart(partial(strike, service, seed)), _apart(partial(harass, service, seed))
         look = _Look(service, (blows, crowds), watcher)

@@ -43,6 +43,27 @@ class Receipt(NamedTuple):
     total: int
 
 
+class Overview(NamedTuple):
+    """What ``/symbols/`` answers: the prices that each symbol has been given, and the limits.
+
+    Args:
+        counts: by symbol.
+        max_symbols: that it has room for.
+        max_k: the longest window.
+        max_batch: prices in a batch.
+    """
+
+    counts: dict[str, int]
+    max_symbols: int
+    max_k: int
+    max_batch: int
+
+    @property
+    def places(self) -> int:
+        """How many symbols more there is room for."""
+        return self.max_symbols - len(self.counts)
+
+
 def batch_body(symbol: str, prices: Prices) -> bytes:
     """The JSON of a batch. O(len(prices))."""
     return b'{"symbol":' + orjson.dumps(symbol) + b',"values":' + write_prices(prices) + b"}"
@@ -82,6 +103,11 @@ def get(target: Target, path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {target.authority}\r\n{_authorization(target)}\r\n".encode()
 
 
+def delete(target: Target, symbol: str) -> bytes:
+    """The request that removes a symbol."""
+    return get(target, f"/symbols/{quote(symbol, safe='')}").replace(b"GET", b"DELETE", 1)
+
+
 def _authorization(target: Target) -> str:
     """The header that carries the token, if there is one."""
     return "" if target.token is None else f"Authorization: Bearer {target.token}\r\n"
@@ -119,6 +145,16 @@ def read_receipt(body: bytes) -> Receipt | None:
     if not (isinstance(symbol, str) and type(added) is int and type(count) is int):
         return None
     return Receipt(symbol, added, count)
+
+
+def read_overview(body: bytes) -> Overview | None:
+    """The overview, or nothing if the body is none; what else it says is not judged."""
+    document = _read(body)
+    try:
+        counts = {one["symbol"]: int(one["count"]) for one in document["symbols"]}
+        return Overview(counts, *(int(document["limits"][name]) for name in Overview._fields[1:]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _read(body: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A small, slow, correct twin of the service, and the same with one mistake each.
 
-``python -m tests.loadgen.servers KIND [STATUS [FOLDER]]``: every batch is refused with STATUS if it is not 0, and the
-body of every batch is added to a file in FOLDER that is named after its symbol.
+``python -m tests.loadgen.servers KIND [STATUS [FOLDER]]``: every batch is refused with STATUS if it is not 0, by
+"most" all but every tenth, and the body of every batch is added to a file in FOLDER that is named after its symbol.
 
 Everything is naive on purpose: all prices in one array, statistics by numpy over the window. What differs between the
 kinds is in ``KINDS`` and nowhere else.
@@ -10,6 +10,7 @@ kinds is in ``KINDS`` and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import struct
 import sys
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,10 @@ def statistics(prices: Prices, window: int) -> dict[str, float]:
 
 def right(symbol: Symbol, window: int) -> dict[str, float]:
     return statistics(symbol.prices, window)
+
+
+def one_more_key(symbol: Symbol, window: int) -> dict[str, float]:
+    return {**right(symbol, window), "median": float(np.median(symbol.prices[-window:]))}
 
 
 def off_by_one(symbol: Symbol, window: int) -> dict[str, float]:
@@ -106,6 +111,7 @@ Answer = Callable[[Symbol, int], dict[str, float]]
 
 KINDS: Final[dict[str, tuple[Append, Answer]]] = {
     "right": (append, right),
+    "one-more-key": (append, one_more_key),
     "off-by-one": (append, off_by_one),
     "sample-variance": (append, sample_variance),
     "float32": (append_float32, right),
@@ -114,7 +120,10 @@ KINDS: Final[dict[str, tuple[Append, Answer]]] = {
     "drops": (drop_third, right),
     "miscounts": (miscount, right),
 }
-WRONG: Final = tuple(kind for kind in KINDS if kind != "right")
+WRONG: Final = tuple(kind for kind in KINDS if kind not in {"right", "one-more-key"})
+
+MAX_SYMBOLS: Final = 40
+MAX_BATCH: Final = 10_000
 
 
 class RefusalError(Exception):
@@ -169,23 +178,40 @@ class Service:
     """The contract of tenfold, over a dictionary."""
 
     def __init__(self, kind: str, status: str = "0", folder: str = "") -> None:
-        self.append, self.answer = KINDS[kind]
+        self.append, self.answer = KINDS["right" if kind == "most" else kind]
         self.symbols: dict[str, Symbol] = {}
+        self.refused = itertools.count() if kind == "most" else itertools.repeat(1)
         self.status = int(status)
         self.folder = folder
 
     def respond(self, method: str, target: str, body: bytes, binary: bool) -> tuple[HTTPStatus, dict[str, Any]]:
         url = urlsplit(target)
-        methods = {"/add_batch": {"POST"}, "/stats": {"GET", "HEAD"}}.get(url.path.rstrip("/"))
+        path = url.path.rstrip("/")
+        if path.startswith("/symbols/"):
+            return self.remove(method, unquote(path.removeprefix("/symbols/")))
+        methods = {"/add_batch": {"POST"}, "/stats": {"GET", "HEAD"}, "/symbols": {"GET", "HEAD"}}.get(path)
         if methods is None:
             raise RefusalError(HTTPStatus.NOT_FOUND)
         if method not in methods:
             raise RefusalError(HTTPStatus.METHOD_NOT_ALLOWED)
+        if path == "/symbols":
+            return HTTPStatus.OK, self.all()
         return HTTPStatus.OK, self.add(body, url.query, binary) if method == "POST" else self.stats(url.query)
+
+    def all(self) -> dict[str, Any]:
+        symbols = [{"symbol": name, "count": symbol.count} for name, symbol in sorted(self.symbols.items())]
+        return {"symbols": symbols, "limits": {"max_symbols": MAX_SYMBOLS, "max_k": 8, "max_batch": MAX_BATCH}}
+
+    def remove(self, method: str, name: str) -> tuple[HTTPStatus, dict[str, Any]]:
+        if method != "DELETE":
+            raise RefusalError(HTTPStatus.METHOD_NOT_ALLOWED)
+        if self.symbols.pop(name, None) is None:
+            raise RefusalError(HTTPStatus.NOT_FOUND)
+        return HTTPStatus.NO_CONTENT, {}
 
     def add(self, body: bytes, query: str, binary: bool) -> dict[str, Any]:
         name, prices = read_binary(body, query) if binary else read_batch(body)
-        if self.status:
+        if self.status and next(self.refused) % 10:
             raise RefusalError(HTTPStatus(self.status))
         if self.folder:
             with (Path(self.folder) / name).open("ab") as bodies:
@@ -220,7 +246,7 @@ class Service:
                 except RefusalError as refusal:
                     status, kind = refusal.status, "application/problem+json"
                     document = {"title": status.phrase, "status": status.value}
-                answer = json.dumps(document).encode()
+                answer = json.dumps(document).encode() if document else b""
                 writer.write(
                     f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
                     f"Content-Length: {len(answer)}\r\n\r\n".encode()

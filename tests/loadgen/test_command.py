@@ -187,6 +187,7 @@ def test_prices_of_others_are_refused_or_left_unchecked(server: Process) -> None
         "8",
         "--batch-size",
         "40",
+        "--keep",
     )
     assert loadgen(*options).returncode == 0
     refused = loadgen(*options)

@@ -290,6 +290,9 @@ def test_an_answer_is_read_when_it_is_whole() -> None:
     head = parse(whole.removesuffix(b"hello"), head_only=True)
     assert head is not None
     assert head.body == b""
+    gone = parse(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert gone is not None
+    assert (gone.status, gone.body) == (204, b"")
 
 
 @pytest.mark.parametrize(
