@@ -350,10 +350,7 @@ def show(plan: Plan, slos: tuple[Slo, ...], json_path: str | None, csv_path: str
     console = Console(highlight=False)
     with explaining(plan.target), View(console) as view:
         outcome = execute(plan, slos, view)
-    if console.is_terminal:
-        console.print(report.summary(outcome), soft_wrap=True)
-    else:
-        click.echo(report.plain(report.summary(outcome)))
+    report.print_summary(outcome, console)
     write(outcome, json_path, csv_path, plot)
     return outcome.exit()
 

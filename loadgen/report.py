@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from .ledger import Mistake
 from .messages import ENDPOINTS
@@ -60,30 +59,25 @@ def latency(microseconds: float) -> str:
     raise AssertionError
 
 
-def summary(outcome: Outcome) -> RenderableType:
-    """The whole report for a terminal."""
-    parts: list[RenderableType] = [latency_table(outcome), Text()]
-    parts += [Text(line) for line in sentences(outcome)]
-    for place, mistake in outcome.mistakes[:3]:
-        parts += [Text(), Text(reproduction(outcome.plan, place, mistake), style="red")]
-    return Group(*parts)
-
-
 def latency_table(outcome: Outcome) -> Table:
-    """A row for each endpoint and kind of latency."""
+    """A row for each endpoint; in the open model one more, with latencies from the sending. 80 columns at most."""
     table = Table(title=None, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("endpoint", "latency"):
-        table.add_column(heading)
-    for heading in ("count", "rate", *(f"p{percent:g}" for percent in PERCENTILES), "max"):
-        table.add_column(heading, justify="right")
+    table.add_column("endpoint", no_wrap=True)
+    for heading in ("rate", *(f"p{percent:g}" for percent in PERCENTILES), "max"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, endpoint in outcome.endpoints.items():
         if not endpoint.statuses:
             continue
-        for kind, histogram in (("response", endpoint.response), ("service", endpoint.service)):
-            cells = [latency(histogram.quantile(percent / 100)) for percent in PERCENTILES]
-            most = latency(histogram.most if histogram.count else math.nan)
-            table.add_row(name, kind, f"{histogram.count:,}", f"{outcome.rate(name):,.0f}/s", *cells, most)
+        table.add_row(name, f"{outcome.rate(name):,.0f}/s", *_cells(endpoint.response))
+        if outcome.plan.open_model:
+            table.add_row("  service", "", *_cells(endpoint.service))
     return table
+
+
+def _cells(histogram: Histogram) -> list[str]:
+    """Percentiles and the maximum."""
+    quantiles = [latency(histogram.quantile(percent / 100)) for percent in PERCENTILES]
+    return [*quantiles, latency(histogram.most if histogram.count else math.nan)]
 
 
 def sentences(outcome: Outcome) -> list[str]:
@@ -276,12 +270,14 @@ def write_csv(outcome: Outcome, path: str) -> None:
     Path(path).write_text(text.getvalue(), encoding="utf-8")
 
 
-def plain(renderable: RenderableType, width: int = 120) -> str:
-    """What would be shown, as text without colours."""
-    console = Console(width=width, file=StringIO(), highlight=False)
-    with console.capture() as capture:
-        console.print(renderable, soft_wrap=True)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+def print_summary(outcome: Outcome, console: Console) -> None:
+    """The whole report. Lines are broken between words on a terminal, and nowhere else."""
+    console.print(latency_table(outcome))
+    console.print()
+    for line in sentences(outcome):
+        console.print(line, soft_wrap=not console.is_terminal, markup=False)
+    for place, mistake in outcome.mistakes[:3]:  # with commands to be copied
+        console.print(f"\n{reproduction(outcome.plan, place, mistake)}", style="red", soft_wrap=True, markup=False)
 
 
 def _per_second(count: int, outcome: Outcome) -> float:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from .messages import BATCH, ENDPOINTS, STATS
 from .outcome import Outcome, Row
 from .report import latency
+
+BAR: Final = 50
+"""Characters of a bar that is full."""
 
 
 class View:
@@ -73,7 +75,7 @@ def checked(outcome: Outcome) -> str:
 
 
 def panel(outcome: Outcome) -> RenderableType:
-    """The newest second, with how far the run has come."""
+    """The newest second, with how far the run has come, in 80 columns."""
     rows = newest(outcome)
     if not rows:
         return Text("warming up …")
@@ -86,7 +88,9 @@ def panel(outcome: Outcome) -> RenderableType:
         table.add_row(name, *cells, style="red" if row.failed else None)
     prices = f"{outcome.prices / (rows[BATCH].second + 1):,.0f} prices/s so far"
     verdict = Text(checked(outcome), style="red bold" if outcome.wrong else "green")
-    return Group(ProgressBar(total=1.0, completed=progress(outcome), width=60), table, Text(prices), verdict)
+    done = progress(outcome)
+    bar = Text(f"{rows[BATCH].second + 1} s, {done:.0%}  ") + Text("━" * int(BAR * done), style="cyan")
+    return Group(bar, table, Text(prices), verdict)
 
 
 def progress(outcome: Outcome) -> float:
