@@ -14,22 +14,21 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
+from loadgen.commands.check import Checker
+from loadgen.commands.replay import replay_plan
+from loadgen.commands.reproduce import reproduce
+from loadgen.load.outcome import Exit, Outcome, Slo, read_slo
+from loadgen.load.run import ServiceError, UsageError, execute, unreachable
+from loadgen.report import tables as report
+from loadgen.report.live import View
+from loadgen.report.plot import write_plot
+from loadgen.soak.soak import soak, summary
+from loadgen.wire.client import ProtocolError, trusting
 from service import VERSION
 from service.commands import NAMES, Number
 from service.commands import run as run_command
 
-from . import report
-from .check import Checker
-from .client import ProtocolError, trusting
-from .outcome import Exit, Outcome
 from .plan import MAX, Plan, Sizes, Target, read_rate, read_sizes, read_target, read_token
-from .plots import write_plot
-from .replay import replay_plan
-from .reproduce import reproduce
-from .run import ServiceError, UsageError, execute, unreachable
-from .slo import Slo, read_slo
-from .soak import soak, summary
-from .view import View
 
 GIBIBYTE: Final = 1 << 30
 SYMBOLS: Final = 10

@@ -14,15 +14,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from . import over_http, steps
-from .drive import RefusedError
-from .effort import FULL, QUICK, Effort
-from .machine import describe
-from .picture import draw
-from .report import Report, print_report, write_json
-from .servers import choose_cores, on_core
-from .truth import DisagreementError
-from .verdicts import verdicts
+from loadgen.bench.beside import in_process as steps
+from loadgen.bench.beside import over_http
+from loadgen.bench.beside.drive import RefusedError
+from loadgen.bench.beside.effort import FULL, QUICK, Effort
+from loadgen.bench.beside.machine import describe
+from loadgen.bench.beside.picture import draw
+from loadgen.bench.beside.servers import choose_cores, on_core
+from loadgen.bench.beside.tables import Report, print_report, write_json
+from loadgen.bench.beside.truth import DisagreementError
+from loadgen.bench.beside.verdicts import verdicts
 
 
 def measure(effort: Effort, console: Console) -> Report:

@@ -21,11 +21,11 @@ from typing import Final, Self
 import click
 import numpy as np
 
-from loadgen.abuse import KINDS, Crowd
-from loadgen.client import Caller
 from loadgen.launch import Footprint, Launched, launched
 from loadgen.plan import Target
-from loadgen.wire import batch_request, stats_request
+from loadgen.soak.crowd import KINDS, Crowd
+from loadgen.wire.client import Caller
+from loadgen.wire.requests import batch_request, stats_request
 
 from .table import Row, Section, render
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 import service
+from tests.support.rooms import House
 
-SERVICE = Path(service.__file__).parent
 ORDER = (
     "__main__",
     "processes",
@@ -41,37 +37,15 @@ NEVER = {
 """What never enters a room."""
 
 
-def imports() -> Iterator[tuple[str, str]]:
-    """Every import in the package: the module that has it, and what it imports, both from the root."""
-    for path in sorted(SERVICE.rglob("*.py")):
-        parts = path.relative_to(SERVICE.parent).with_suffix("").parts
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                yield from ((".".join(parts), one.name) for one in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                base = parts[: len(parts) - node.level] if node.level else ()
-                yield ".".join(parts), ".".join((*base, *(node.module or "").split("."))).rstrip(".")
-
-
-def room(module: str) -> str:
-    """The room of a module of the service."""
-    _, _, rest = module.partition(".")
-    return rest.partition(".")[0] or "__init__"
+HOUSE = House(service, ORDER)
 
 
 def test_imports_run_one_way_through_the_rooms() -> None:
     """A room imports itself and those below it; and every room has its place in the order."""
-    up = {
-        (module, imported)
-        for module, imported in imports()
-        if imported.partition(".")[0] == "service" and ORDER.index(room(module)) > ORDER.index(room(imported))
-    }
-    assert up == set()
-    assert {room(module) for module, _ in imports()} - set(ORDER) == set()
+    HOUSE.assert_one_way()
 
 
 @pytest.mark.parametrize("name", NEVER)
 def test_what_never_enters_a_room(name: str) -> None:
     """Api knows no framework and no socket, metrics and pages know no connection, processes know no JSON."""
-    met = {imported.partition(".")[0] for module, imported in imports() if room(module) == name}
-    assert met & NEVER[name] == set()
+    assert HOUSE.met(name) & NEVER[name] == set()

@@ -15,10 +15,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from loadgen.abuse import KINDS, Abuse, Crowd, Script
 from loadgen.launch import Footprint, footprint
 from loadgen.plan import Target
-from loadgen.wire import get, post
+from loadgen.soak.crowd import KINDS, Abuse, Crowd, Script
+from loadgen.wire.requests import get, post
 from service.http.door import MOST_BODY_BYTES
 from tests.support.load import Client, connected_to_each, count_of, meanwhile, numbers
 from tests.support.process import Process, running, until

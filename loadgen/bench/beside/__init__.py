@@ -1,0 +1,1 @@
+"""tenfold beside the floors and the ordinary ways: ``python -m loadgen.bench``."""

@@ -1,0 +1,4 @@
+"""The other commands: one symbol each, judged as it goes.
+
+* ``check``, ``replay``, ``reproduce``
+"""
