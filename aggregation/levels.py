@@ -148,7 +148,7 @@ class Geometry:
         """Prices in the windows k = 1 … max_k, where there are as many."""
         return [self.block_size(k) for k in range(1, self.max_k + 1)]
 
-    @property
+    @cached_property
     def levels(self) -> range:
         """The levels that there are, from blocks of 1,000 prices on."""
         return range(BLOCK_LEVEL, max(self.max_k, BLOCK_LEVEL + 1))
@@ -168,7 +168,7 @@ class Geometry:
         least = max(self.least_hot, self.max_tail + self.max_batch + BLOCK)
         return min(self.retention, _round_up(least, BLOCK))
 
-    @property
+    @cached_property
     def hot_capacity(self) -> int:
         """Prices in the ring of hot ones: whole blocks, so that none straddles its end."""
         return _round_up(self.hot + self.max_tail + self.max_batch, BLOCK)

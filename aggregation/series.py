@@ -176,12 +176,15 @@ class Series:
         Until all rings have gone around, that is what they take raw, and compressed as the ones before did. From then
         on it is nothing, as long as they do not compress clearly worse than those that they replace.
         """
-        if self.resident:
+        ints = self._ints
+        if ints[RESIDENT]:
             return 0
-        covered, fresh = self._ints[COVERED], self.geometry.hot_capacity - self._ints[COUNT]
-        if covered != self._rated_at and self._boxes is not None:
-            self._rate, self._rated_at = self._boxes.growth(covered), covered
-        return max(0, min(size, fresh)) * WORD_BYTES + int(size * self._rate)
+        if ints[COVERED] != self._rated_at and self._boxes is not None:
+            self._rated_at = ints[COVERED]
+            self._rate = self._boxes.growth(self._rated_at)
+        growth = int(size * self._rate)
+        fresh = self.geometry.hot_capacity - ints[COUNT]
+        return growth if fresh <= 0 else growth + min(size, fresh) * WORD_BYTES
 
     def append(self, prices: npt.ArrayLike) -> int:
         """Append a batch, oldest first, and return the new count. O(len(prices)).
