@@ -91,7 +91,7 @@ def give_back_memory() -> None:
 
 
 CREDIT_BYTES: Final = 16 * 1024 * 1024
-"""What may be taken between two looks at the machine: some 140 batches of 10,000, so a look costs a batch < 1 µs."""
+"""What may be taken between two looks at the machine: a hundred batches of 10,000 at least."""
 
 CREDIT_SECONDS: Final = 0.1
 """How long a look is believed, because others take memory too."""

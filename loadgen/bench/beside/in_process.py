@@ -95,7 +95,7 @@ def measure(cores: Cores, effort: Effort, say: Callable[[str], None]) -> Steps:
     for held in (10**exponent for exponent in effort.step_sizes):
         with contender(TENFOLD, cores.server) as ours:
             memory = ours.load(held)
-            if held == FULL_RETENTION:  # it has touched all of its memory, so with fewer prices this would say nothing
+            if held == FULL_RETENTION:  # its retention is full; with fewer prices this would say little
                 results.note_memory(TENFOLD, held, memory)
             expected = ours.windows()
             for name in rivals:

@@ -45,7 +45,7 @@ TENFOLD: Final = "tenfold"
 RIVALS: Final = tuple(name for name in _PLACES if name != TENFOLD)
 
 MOST_BYTES_A_PRICE: Final = {
-    "tenfold": 12,
+    "tenfold": 9,
     "numpy": 18,
     "pure Python": 8,
     "segment tree": 64,
