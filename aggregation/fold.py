@@ -1,9 +1,9 @@
 """Kernels that read: fold the pieces that tile a window into its statistics.
 
 **Tiling.** A window is cut where blocks begin: raw prices on either side, whole blocks of 1,000 between them, and where
-ten of these are a block of the next level, that one instead, and so on: at most 18 blocks a level. Nothing is ever
-subtracted when a price leaves a window; it is just no longer among the pieces. The prices before the first whole block
-are cold if the window is long: then their block is decoded.
+ten of these are a block of the next level, that one instead, and so on: at most ten blocks a level, left and right
+together. Nothing is ever subtracted when a price leaves a window; it is just no longer among the pieces. The prices
+before the first whole block are cold if the window is long: then their block is decoded.
 
 **The same digits at any time.** Which pieces tile a window is said by the count alone, not by how far the roll-up is.
 Blocks that it has not come to yet are summarised here, on the side, as it will do it. Pieces are added in one order,
@@ -261,7 +261,7 @@ def _is_intact(words: Words, plan: Words, start: int, oldest_hot: int) -> bool:
 def _fold(words: Words, plan: Words, first_k: int, last_k: int, table: Cells) -> int:
     """Fold windows ``first_k`` to ``last_k`` of one count, a row of ``table`` each; returns the count.
 
-    O(levels) for each window: at most 18 blocks a level, of which half are shared, and 999 prices on either side.
+    O(levels) for each window: at most ten blocks a level, and 1,000 prices at its two edges.
     """
     words, plan, table = unowned(words), unowned(plan), unowned(table)
     cells = words.view(np.float64)

@@ -158,7 +158,7 @@ class Geometry:
         """The most prices behind the last block that is rolled up which an append leaves standing.
 
         It is no matter of correctness (a fold is exact over any tail that is hot) but bounds what a fold may cost when
-        compaction falls behind: four largest batches take some 20 µs.
+        compaction falls behind: three largest batches take some 15 µs.
         """
         return 2 * self.max_batch + BLOCK
 
