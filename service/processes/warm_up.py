@@ -29,11 +29,12 @@ _BATCHES: Final = {
 
 
 def warm_kernels() -> None:
-    """Call every kernel once, on memory that is thrown away."""
-    symbols = Symbols(SharedMemory(Layout(Geometry(max_k=2), max_symbols=1)))
-    symbols.append(_NAME, [1.0] * 100)
-    symbols.roll_up(_NAME)
-    symbols.statistics(_NAME, 2)
+    """Call every kernel once, on memory that is thrown away: prices enough that the first ones are cold."""
+    symbols = Symbols(SharedMemory(Layout(Geometry(max_k=4, max_batch=1000, least_hot=1), max_symbols=1)))
+    for _ in range(10):
+        symbols.append(_NAME, [1.0] * 999)
+        symbols.roll_up(_NAME)
+    symbols.statistics(_NAME, 4)
     symbols.windows(_NAME)
     symbols.overview()
     symbols.delete(_NAME)
