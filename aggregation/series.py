@@ -21,6 +21,7 @@ One writer at a time is the caller's business; any number of readers may be at w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -182,7 +183,7 @@ class Series:
         if ints[COVERED] != self._rated_at and self._boxes is not None:
             self._rated_at = ints[COVERED]
             self._rate = self._boxes.growth(self._rated_at)
-        growth = int(size * self._rate)
+        growth = ceil(size * self._rate)
         fresh = self.geometry.hot_capacity - ints[COUNT]
         return growth if fresh <= 0 else growth + min(size, fresh) * WORD_BYTES
 
