@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import fsum, isfinite
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .codec import BLOCK, WORK, decode
+from .codec import BLOCK, MAX_WORDS, WORK, decode, encode
 from .levels import (
     AT,
     BOXES_AT,
@@ -31,6 +32,9 @@ STRETCH: Final = 100
 CLOSE: Final = 1e-13
 """How far a recomputation may be off: it has 64 bits on most processors."""
 
+LOST: Final = 1e-27
+"""How much of a sum a pair may lose: nothing where prices are of like size."""
+
 VANISHED: Final = 1e-290
 """How far m2 may be off in any case: its squares vanish below. Of a variance that is a normal number it is 1e-224."""
 
@@ -39,7 +43,7 @@ def check(geometry: Geometry, words: Words) -> None:
     """Assert every invariant; O(retention), some seconds for 10^8 prices.
 
     * No level covers more than the one below it, and each covers whole blocks.
-    * Every block that a window can ask for decodes to as many words as it has, and to the hot prices if it is hot.
+    * Every block that a window can ask for has the words that its prices come to, which are the hot ones if it is hot.
     * Every summary that a window can ask for is what its prices or its ten children say, relative to their spread.
 
     Raises:
@@ -93,8 +97,11 @@ class _Check:
         place, end = (int(box[i - 1]) if i else geometry.box_blocks), int(box[i])
         assert geometry.box_blocks <= place < end <= geometry.box_words, f"block {block} lies at {place} to {end}"
         prices = np.empty(BLOCK)
-        taken = decode(box[place:end], prices, np.empty(WORK, dtype=np.int64))
+        work, again = np.empty(WORK, dtype=np.int64), np.empty(MAX_WORDS, dtype=np.int64)
+        taken = decode(box[place:end], prices, work)
         assert taken == end - place, f"block {block} has {end - place} words, and needs {taken}"
+        taken = encode(prices, again, work)
+        assert again[:taken].tobytes() == box[place:end].tobytes(), f"block {block} is not what its prices come to"
         if begin >= count - geometry.hot:
             hot = self._hot_prices(begin, begin + BLOCK)
             assert prices.tobytes() == hot.tobytes(), f"block {block} is not the hot prices"
@@ -110,12 +117,12 @@ class _Check:
         distances = prices.astype(np.longdouble) - centre[:, None]
         d = distances.sum(axis=1)
         m2 = np.ldexp((distances**2).sum(axis=1) - d * d / BLOCK, 280)
-        found_d = (found[:, SUM].astype(np.longdouble) - BLOCK * centre) + found[:, SUM_LOW]
+        lost = [fsum([*row, -one[SUM], -one[SUM_LOW]]) for row, one in zip(prices.tolist(), found, strict=True)]
         found_m2 = found[:, M2].astype(np.longdouble) + found[:, M2_LOW]
         right = (
             (found[:, MIN] == prices.min(axis=1))
             & (found[:, MAX] == prices.max(axis=1))
-            & (np.abs(found_d - d) <= CLOSE * np.abs(distances).sum(axis=1))
+            & (np.abs(lost) <= LOST * np.abs(prices).sum(axis=1))
             & (np.abs(found_m2 - m2) <= CLOSE * m2 + VANISHED)
         )
         wrong = int(np.argmin(right))
@@ -126,6 +133,7 @@ class _Check:
         geometry = self.geometry
         row = at + block % geometry.capacity(level) * FIELDS
         found = self.cells[row : row + FIELDS].tolist()
+        assert all(map(isfinite, found)), f"level {level}, block {block}: found {found}"
         child = below + block * RADIX % geometry.capacity(level - 1) * FIELDS
         children = self.cells[child : child + RADIX * FIELDS].reshape(RADIX, FIELDS).tolist()
         size = geometry.block_size(level - 1)
