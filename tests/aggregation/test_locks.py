@@ -17,7 +17,7 @@ from aggregation import Geometry, Layout, SharedMemory, Symbols
 from aggregation import symbols as module
 from tests.aggregation.killing import killed_at_line, stopped_at_line
 from tests.aggregation.oracle import History, assert_all_windows
-from tests.aggregation.test_symbols import resident_bytes
+from tests.aggregation.resident import resident_bytes
 
 LAYOUT = Layout(Geometry(max_k=3, max_batch=100), max_symbols=3)
 
@@ -127,8 +127,7 @@ def test_the_memory_of_a_deleted_symbol_is_given_back_in_slices(slices: list[tup
     """A deletion gives back one slice, each call of ``tidy`` another, until all is back and the slot is all zero."""
     memory = SharedMemory(LARGE)
     symbols = filled(memory)
-    series = symbols.series("A")
-    held = resident_bytes(series)
+    held = resident_bytes(memory.slot(0))
     symbols.delete("A")
     assert len(slices) == 1
     while symbols.tidy():
@@ -136,7 +135,7 @@ def test_the_memory_of_a_deleted_symbol_is_given_back_in_slices(slices: list[tup
     assert len(slices) == -(-LARGE.geometry.slot_bytes // (4 * mmap.PAGESIZE))
     assert all(size <= 4 * mmap.PAGESIZE for _, size in slices)
     assert sum(size for _, size in slices) == LARGE.geometry.slot_bytes
-    assert resident_bytes(series) < held / 20
+    assert resident_bytes(memory.slot(0)) < held / 20
     assert not any(memory.slot(0))
     assert not symbols.tidy()
 
@@ -168,14 +167,13 @@ def test_a_kill_between_deleting_and_giving_back_strands_no_memory() -> None:
     for line in count(1):
         memory = SharedMemory(LARGE)
         symbols = filled(memory)
-        series = symbols.series("A")
-        held = resident_bytes(series)
+        held = resident_bytes(memory.slot(0))
         killed = killed_at_line(line, lambda: symbols.delete("A"))  # noqa: B023
         while symbols.tidy():
             pass
         if list(symbols) == []:
             gone += 1
-            assert resident_bytes(series) < held / 20
+            assert resident_bytes(memory.slot(0)) < held / 20
         if not killed:
             break
     assert gone > 3
@@ -201,13 +199,12 @@ def test_preallocated_memory_is_kept_when_its_symbol_is_deleted() -> None:
     memory.touch(LARGE.slot_offset(0), LARGE.geometry.slot_bytes)
     memory.series(0).resident = True
     symbols = filled(memory)
-    series = symbols.series("A")
-    held = resident_bytes(series)
+    held = resident_bytes(memory.slot(0))
     assert held >= LARGE.geometry.slot_bytes
     symbols.delete("A")
     while symbols.tidy():
         pass
-    assert resident_bytes(series) >= LARGE.geometry.slot_bytes
+    assert resident_bytes(memory.slot(0)) >= LARGE.geometry.slot_bytes
     history = History([3.0, 4.0])
     assert symbols.append("B", history.prices) == 2
     symbols.roll_up("B")
@@ -236,10 +233,11 @@ def test_parts_of_the_layout_begin_on_pages_of_the_machine(page: int) -> None:
     """Whatever size the machine's pages have, every part of the memory begins on one, so that it can be given back."""
     program = (
         f"import mmap; mmap.PAGESIZE = {page}; from aggregation import Geometry, Layout; "
-        "layout = Layout(Geometry(max_k=3)); geometry = layout.geometry; "
-        "print([layout.slot_offset(3), geometry.raw_offset, geometry.summaries_offset, geometry.slot_bytes])"
+        "layout = Layout(Geometry(max_k=6)); geometry = layout.geometry; "
+        "print([layout.slot_offset(3), geometry.summaries_offset, geometry.boxes_offset, geometry.slot_bytes, "
+        "geometry.box_words * 8])"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
     offsets = [int(offset) for offset in done.stdout.strip("[]\n").split(",")]
-    assert [offset % page for offset in offsets] == [0] * 4
+    assert [offset % page for offset in offsets] == [0] * 5
