@@ -81,15 +81,16 @@ ONCE = ["aggregation: compiling for this processor, once: some fifteen seconds"]
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Copy:
-    """With the real kernels, and nothing compiled."""
+    """With all real kernels and one more, and nothing compiled."""
     copy = Copy(tmp_path)
     shutil.copytree(PACKAGE, copy.package, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy.package / "kernels.py").write_text(ONE_KERNEL)
     return copy
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Copy:
-    """With one kernel, for what needs many starts."""
+    """With few kernels, for what needs many starts."""
     copy = Copy(tmp_path)
     copy.package.mkdir()
     (copy.package / "__init__.py").touch()
@@ -155,7 +156,7 @@ def test_damaged_files_are_made_anew(small: Copy, suffix: str, damage: bytes | N
     """What a power failure may leave of a file stops no start, and is gone after the second."""
     assert small.observe() == ("41", ONCE)
     (kept,) = small.kept()
-    (file,) = kept.glob(f"*.{suffix}")
+    (file,) = kept.glob(f"kernels.*.{suffix}")
     file.write_bytes(file.read_bytes()[:100] if damage is None else damage)
     assert small.observe()[0] == "41"
     small.observe()
