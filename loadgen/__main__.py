@@ -144,6 +144,9 @@ def result_options(command: Callable[..., None]) -> Callable[..., None]:
             "--append", is_flag=True, help="Accept symbols that hold prices; windows with those go unchecked."
         ),
         click.option("--verify/--no-verify", default=True, show_default=True, help="Compare every answer."),
+        click.option(
+            "--abort-if-rate-missed", "strict", is_flag=True, help="End where a --rate or --poll-rate is not reached."
+        ),
         click.option("--keep", is_flag=True, help="Leave the symbols that it has made, instead of removing them."),
         click.option(
             "--poll-rate",
@@ -171,7 +174,7 @@ def main() -> None:
     \b
     Exit codes:
       0  all well
-      1  an objective (--slo) was missed
+      1  an objective (--slo) was missed, or a rate with --abort-if-rate-missed
       2  the command cannot be carried out as given
       3  an answer was wrong; how to see it again is printed
       4  requests failed, or the service has gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ class Target:
     ca: str | None = None
     token: str | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def authority(self) -> str:
         """Host and port as they stand in a URL and in the ``Host`` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -102,6 +103,7 @@ class Plan:
         gone: seconds without any answer, with connections broken, after which the service counts as gone.
         once: prices from a file end with its last, instead of starting over.
         windows: the k that dashboards ask for, in turn.
+        strict: end as soon as a rate is missed.
         fewer: take the first of the symbols where there is not room for all.
         keep: leave the symbols that the run has made.
         endings: tell at the end what each symbol may hold by then, which copies all prices that are kept.
@@ -128,6 +130,7 @@ class Plan:
     gone: float = 3.0
     once: bool = False
     windows: tuple[int, ...] = WINDOWS
+    strict: bool = False
     fewer: bool = False
     keep: bool = False
     endings: bool = False

@@ -111,8 +111,8 @@ class Checker:
         most = min(limit, LARGEST_BATCH)
         stream = Batches("jump", seed=4, place=0, sizes=Sizes(1, most))
         ramp = np.arange(3 * most, dtype=np.float64) / 7  # a minimum that has to leave every window in turn
-        batches: list[Prices] = [np.array([0.1]), np.full(min(25, most), 0.1), *(stream.take() for _ in range(BATCHES))]
-        batches += np.split(ramp, 3)
+        batches: list[Prices] = [np.array([0.1]), np.full(min(25, most), 0.1)]
+        batches += [*(stream.take().prices for _ in range(BATCHES)), *np.split(ramp, 3)]
         for prices in batches:
             self._witness.add(prices)
             for k in offered:

@@ -38,7 +38,7 @@ def reproduce(plan: Plan, place: int, batches: int, k: int) -> Repeated:
     with closing(Witness(plan.target, plan.symbols[0], batches * plan.sizes.most)) as witness:
         fit(plan, look(plan.target, witness.caller))
         for _ in range(batches):
-            witness.add(stream.take(), plan.wire)
+            witness.add(stream.take().prices, plan.wire)
         response = witness.ask(k)
     answer = f"{response.status} {response.body.decode(errors='replace')}"
     refused = f"{witness.refused[0].status} {witness.refused[0].body[:200]!r}" if witness.refused else None

@@ -16,16 +16,15 @@ from loadgen.plan import Plan
 from loadgen.prices import Batches
 from loadgen.truth.ledger import Ledger, Mistake, Poll
 from loadgen.truth.oracle import BYTES_PER_PRICE
-from loadgen.wire.requests import batch_request
+from loadgen.wire.requests import write_batch
 
-from .messages import ClerkState, Ended, Made, Polled, Share
+from .messages import ClerkState, Ended, Polled, Share, hear
 
 MOST_PILED: Final = 5_000
 """Answers that may wait to be judged: at most a second's work, and a megabyte."""
 
-TOGETHER: Final = 4
-"""Bodies told to the sender at once, as long as more are being made: each message wakes it, which costs as much as
-making a third of a body."""
+TOGETHER: Final = 8
+"""Bodies for which a sender that waits is woken, as long as more are being made."""
 
 REPORT_SECONDS: Final = 0.5
 MOST_MISTAKES: Final = 20
@@ -46,15 +45,20 @@ class Clerk:
         self._plan = plan
         self._names = [plan.symbols[place] for place in share.places]
         self._streams = [Batches(plan.prices, plan.seed, place, plan.sizes, plan.once) for place in share.places]
-        capacity = int(plan.oracle_bytes / len(plan.symbols) / BYTES_PER_PRICE) if plan.verify else 0
-        self._ledgers = [Ledger(name, capacity, start) for name, start in zip(self._names, share.starts, strict=True)]
+        ticks = plan.prices == "walk"
+        capacity = int(plan.oracle_bytes / len(plan.symbols) / BYTES_PER_PRICE[ticks])
+        if not (plan.verify and (plan.polls or plan.endings)):
+            capacity = 0  # receipts tell of counts alone
+        self._ledgers = [
+            Ledger(name, capacity, start, ticks) for name, start in zip(self._names, share.starts, strict=True)
+        ]
         self._places = share.places
         self._bodies = share.bodies
         self._sender = sender
         self._parent = parent
         self._inbox = select.poll()  # a Connection's own poll() costs 50 µs, this one 1 µs
         self._inbox.register(sender.fileno(), select.POLLIN)
-        self._made: list[Made] = []  # not yet told to the sender
+        self._made = 0  # bodies since the sender was woken
         self._next = [0] * symbols  # the batch to make next, by symbol
         self._in_use: list[set[int]] = [set() for _ in share.places]  # batches that are made and not answered
         self._events: deque[Ended | Polled] = deque()
@@ -66,29 +70,34 @@ class Clerk:
         """Work until the sender says that no more will come, and what has come is judged."""
         listening = True
         while listening or self._events:
-            if listening and self._inbox.poll(0 if self._busy() else REPORT_SECONDS * 1_000):
+            if listening and self._spoken_to():
                 listening = self._hear()
             elif len(self._events) < MOST_PILED and self._make():
-                self._hand_over(TOGETHER)
+                self._wake(TOGETHER)
             else:
-                self._hand_over(1)
+                self._wake(1)
                 self._judge_one()
             self._report_now_and_then()
         for ledger in self._ledgers:
             ledger.close()
         self._report(final=True)
 
-    def _busy(self) -> bool:
-        return bool(self._events) or self._due() is not None
+    def _spoken_to(self) -> bool:
+        """Whether the sender has told something; waits for it, for a while, if there is nothing else to do."""
+        if self._bodies.told > self._bodies.heard:
+            return True
+        idle = not self._events and self._due() is None
+        return idle and bool(self._inbox.poll(REPORT_SECONDS * 1_000))
 
     def _hear(self) -> bool:
-        """Take in what the sender tells, and tell it to go on; whether there will be more."""
-        events = self._sender.recv()
-        if events is None:
+        """Take in what the sender tells; whether there will be more."""
+        heard = hear(self._sender)
+        self._bodies.heard += 1
+        if not heard:
             self._open = False
             self._sender.close()
             return False
-        self._sender.send(None)
+        events = [Polled(*one) if len(one) == len(Polled._fields) else Ended(*one) for one in heard]
         for event in events:
             if isinstance(event, Ended):
                 self._in_use[event.symbol].discard(event.seq)
@@ -114,21 +123,23 @@ class Clerk:
         if symbol is None:
             return False
         seq = self._next[symbol]
-        prices = self._streams[symbol].take()
-        request = batch_request(self._plan.target, self._names[symbol], prices, self._plan.wire)
-        self._bodies.room(symbol, seq)[: len(request)] = request
+        batch = self._streams[symbol].take()
+        room = self._bodies.room(symbol, seq)
+        begin, end = write_batch(room, self._plan.target, self._names[symbol], batch, self._plan.wire)
         if self._plan.verify:
-            self._ledgers[symbol].prepared(seq, prices)
+            self._ledgers[symbol].prepared(seq, batch.prices)
         self._next[symbol] += 1
         self._in_use[symbol].add(seq)
-        self._made.append(Made(symbol, seq, len(request), len(prices)))
+        self._bodies.publish(symbol, seq, begin, end, len(batch.prices))
+        self._made += 1
         return True
 
-    def _hand_over(self, least: int) -> None:
-        """Tell the sender which bodies are ready, if they are at least so many."""
-        if self._open and len(self._made) >= least:
-            self._sender.send(self._made)
-            self._made = []
+    def _wake(self, least: int) -> None:
+        """Wake the sender, if it waits for bodies and at least so many are new."""
+        if self._made >= least and self._bodies.hungry and self._open:
+            self._bodies.hungry = False
+            self._made = 0
+            self._sender.send_bytes(b"")
 
     def _judge_one(self) -> None:
         if not self._events:
@@ -136,9 +147,9 @@ class Clerk:
         event = self._events.popleft()
         ledger = self._ledgers[event.symbol]
         if isinstance(event, Ended):
-            ledger.ended(*event[1:])
+            ledger.ended(event.seq, event.sent, event.status, event.body)
         else:
-            ledger.answered(Poll(*event[1:]))
+            ledger.answered(Poll(event.k, event.ended, event.sent, event.status, event.body, event.times))
         for mistake in ledger.mistakes:
             if len(self._described) < MOST_MISTAKES:
                 self._described.append((self._places[event.symbol], mistake))

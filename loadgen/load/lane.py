@@ -66,6 +66,8 @@ def choose(paces: Sequence[Pace], now: int, last: int) -> int | None:
         now: the time.
         last: the place that was taken last.
     """
+    if len(paces) == 1:
+        return 0 if paces[0].due <= now else None
     best = None
     for step in range(1, len(paces) + 1):
         place = (last + step) % len(paces)
@@ -82,8 +84,7 @@ class Lane:
 
     Args:
         symbol: place among the sender's symbols.
-        kinds: names of the endpoints, one for each pace.
-        paces: when which is due; lanes that overlap share them.
+        due: the endpoints by name, and when each is due; lanes that overlap share the paces.
     """
 
     __slots__ = (
@@ -105,11 +106,11 @@ class Lane:
         "symbol",
     )
 
-    def __init__(self, symbol: int, kinds: Sequence[str], paces: Sequence[Pace]) -> None:
+    def __init__(self, symbol: int, due: Sequence[tuple[str, Pace]]) -> None:
         self.symbol = symbol
-        self.kinds = kinds
-        self.paces = paces
-        self.last = len(paces) - 1  # the pace that was taken last
+        self.kinds = [kind for kind, _ in due]
+        self.paces = [pace for _, pace in due]
+        self.last = len(due) - 1  # the pace that was taken last
         self.kind = ""
         self.meant = 0  # the intended moment of the request
         self.hungry = 0  # since when it waits for a body
@@ -122,6 +123,12 @@ class Lane:
         self.free = 0  # the moment at which a generator that is never late would have had the last answer
         self._ideal = 0  # the moment at which it would have sent the request
         self._gaps = 0  # how long the sender had stood still when the request was sent
+
+    def begin(self, place: int, now: int) -> None:
+        """Take the request that is due by the pace at this place. O(1)."""
+        self.last = place
+        self.kind = self.kinds[place]
+        self.meant = self.paces[place].take(now)
 
     def depart(self, now: int, stood_still: int) -> int | None:
         """The request is sent; its send lag, or nothing in the closed model, where now is when it is meant for. O(1).

@@ -16,7 +16,7 @@ from loadgen.plan import Plan
 from loadgen.truth.ledger import Ending, Mistake
 
 from .messages import ClerkState, SenderState
-from .recorder import ENDPOINTS, STATS, Histogram, Second
+from .recorder import BATCH, ENDPOINTS, STATS, Histogram, Second
 
 SATURATED_LAG_US: Final = 10_000.0
 """In the open model, p99 of the send lag from which on the figures are the generator's own: a scheduler's
@@ -24,6 +24,10 @@ time slice or two, which is what a process pays that shares its core."""
 
 SATURATED_CPU: Final = 0.95
 """In the closed model, the share of a core from which on a sender has no time left to read answers as they come."""
+
+
+KEPT: Final = 0.95
+"""The share of a rate from which on it was kept."""
 
 
 class Exit(IntEnum):
@@ -170,6 +174,22 @@ class Outcome:
         lane_seconds = sum(sender.lanes * sender.elapsed for sender in self.senders)
         return sum(sender.starved for sender in self.senders) / lane_seconds if lane_seconds else 0.0
 
+    def missed(self) -> str | None:
+        """Which rate was missed, and why, as far as the seconds tell that are there; nothing if none was."""
+        plan = self.plan
+        for name, rate in ((BATCH, plan.rate), (STATS, plan.poll_rate)):
+            rows = [row for row in self.rows if row.endpoint == name]
+            due = (rate.per_second or 0.0) * len(plan.symbols)
+            seconds = min(len(rows), self.elapsed or len(rows))
+            answers, lanes = sum(row.answers for row in rows), len(plan.symbols)
+            if answers + lanes < KEPT * due * seconds and not plan.once:
+                why = self.saturation() or (
+                    f"{name} takes {self.endpoints[name].service.quantile(0.5) / 1e3:.3g} ms in the median, "
+                    "and requests of a symbol wait for one another"
+                )
+                return f"{name} came to {answers / seconds:,.0f}/s of {due:,.0f}/s: {why}"
+        return None
+
     def saturation(self) -> str | None:
         """Why the figures say more about the generator than about the service, if they do."""
         lag = self.lag.quantile(0.99)
@@ -188,7 +208,7 @@ class Outcome:
             return Exit.FAILED
         if self.saturation():
             return Exit.SATURATED
-        if not all(objective.met for objective in self.objectives):
+        if (self.plan.strict and self.missed()) or not all(objective.met for objective in self.objectives):
             return Exit.MISSED
         return Exit.WELL
 

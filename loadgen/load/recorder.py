@@ -131,7 +131,7 @@ class Seen:
 
     def __init__(self, second: int) -> None:
         self.second = second
-        self.starved = 0  # ns that lanes have waited for bodies
+        self.requests = 0  # answered or given up
         self.failures: dict[str, int] = {}  # requests given up, by reason
         self._lags = array("q")
         self._recorders = {endpoint: Recorder() for endpoint in ENDPOINTS}
@@ -148,6 +148,7 @@ class Seen:
 
     def ended(self, endpoint: str, status: int, prices: int) -> None:
         """Count an answer, or with status 0 the lack of one, and the prices that it says were added. O(1)."""
+        self.requests += 1
         statuses = self._statuses[endpoint]
         statuses[status] = statuses.get(status, 0) + 1
         self._prices += prices if status == HTTPStatus.OK else 0

@@ -263,6 +263,7 @@ def collect(outcome: Outcome, family: Family, watcher: Watcher | None) -> None:
                 parts.append(message)
                 if len(parts) == len(family.senders):
                     outcome.add_second(seconds.pop(message.number))
+                    family.stop[0] |= outcome.plan.strict and outcome.missed() is not None
                     if watcher is not None:
                         watcher.second(outcome)
             elif isinstance(message, SenderState):

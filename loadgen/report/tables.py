@@ -92,6 +92,8 @@ def sentences(outcome: Outcome) -> list[str]:
     for objective in outcome.objectives:
         found = f"{objective.found:,.0f}/s" if ".rate" in objective.text else latency(objective.found)
         lines.append(f"objective  {objective.text}: {'met' if objective.met else 'missed'}, {found}")
+    if missed := outcome.missed():
+        lines.append(f"missed     {missed}")
     if outcome.interrupted:
         lines.append("ended      by Ctrl-C")
     if outcome.lost:
@@ -137,8 +139,9 @@ def generator(outcome: Outcome) -> list[str]:
         clerk = outcome.clerks.get(number)
         seconds = max(sender.elapsed, 1e-9)
         text = f"sender {number}: {sender.cpu / seconds:.0%} of a core, waited for one {sender.waited / seconds:.0%}"
-        if clerk:
-            text += f"; its clerk: {clerk.cpu / seconds:.0%}"
+        if clerk and sender.requests:
+            text += f"; its clerk: {clerk.cpu / seconds:.0%}; "
+            text += f"{sender.cpu / sender.requests * 1e6:.1f} and {clerk.cpu / sender.requests * 1e6:.1f} µs a request"
         lines.append(text)
     if outcome.plan.open_model:
         lines.append(f"send lag p50 {latency(outcome.lag.quantile(0.5))}, p99 {latency(outcome.lag.quantile(0.99))}")

@@ -29,7 +29,7 @@ import re
 import socket
 import ssl
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from loadgen.plan import Target
@@ -57,6 +57,14 @@ class ProtocolError(Exception):
     """What came is not an answer that this client reads: HTTP/1.1 with a Content-Length, one answer a request."""
 
 
+class Head(NamedTuple):
+    """What the head of an answer says; no ``length`` is that of a body that there cannot be."""
+
+    status: int
+    length: int
+    last: bool
+
+
 def parse(received: bytes, head_only: bool = False) -> Response | None:
     """The answer that was received, or nothing if some of it is still to come. O(len(received)).
 
@@ -70,17 +78,28 @@ def parse(received: bytes, head_only: bool = False) -> Response | None:
     end = received.find(_HEAD_END)
     if end < 0:
         return None
-    status, length = _STATUS.match(received), _LENGTH.search(received, 0, end)
-    if status is None or (length is None and status[1] != _NO_CONTENT):
-        raise ProtocolError("not HTTP/1.1 with a Content-Length")
+    head = received[:end]
+    status, length, last = _read_head(head)
     begin = end + len(_HEAD_END)
-    missing = begin + (0 if head_only or length is None else int(length[1])) - len(received)
+    missing = begin + (0 if head_only else length) - len(received)
     if missing > 0:
         return None
     if missing < 0:
         raise ProtocolError("more bytes than the Content-Length says")
-    head = received[:end]
-    return Response(int(status[1]), received[begin:], _CLOSE.search(head) is not None, head)
+    return Response(status, received[begin:], last, head)
+
+
+@lru_cache(256)
+def _read_head(head: bytes) -> Head:
+    """What a head says: answers of one length have the same, so most have been read before.
+
+    Raises:
+        ProtocolError: it is not that of an answer.
+    """
+    status, length = _STATUS.match(head), _LENGTH.search(head)
+    if status is None or (length is None and status[1] != _NO_CONTENT):
+        raise ProtocolError("not HTTP/1.1 with a Content-Length")
+    return Head(int(status[1]), int(length[1]) if length else 0, _CLOSE.search(head) is not None)
 
 
 class Connection:
@@ -103,8 +122,14 @@ class Connection:
 
     def send(self, request: bytes | memoryview) -> bool:
         """Send a request, as far as the socket takes it; whether it has gone entirely."""
-        self._rest = memoryview(request)
-        return self.send_rest()
+        try:
+            sent = self._socket.send(request)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(request):
+            return True
+        self._rest = memoryview(request)[sent:]
+        return False
 
     @property
     def blocked(self) -> bool:
@@ -142,10 +167,10 @@ class Connection:
         Raises:
             ProtocolError: it is none.
         """
-        self._received += received
-        response = parse(self._received)
-        if response is not None:
-            self._received = b""
+        if self._received:
+            received = self._received + received
+        response = parse(received)
+        self._received = received if response is None else b""
         return response
 
     def close(self) -> None:

@@ -205,7 +205,7 @@ def test_prices_of_others_are_refused_or_left_unchecked(server: Process) -> None
 
 def test_windows_beyond_the_oracles_memory_are_shown(server: Process) -> None:
     """What the oracle cannot check is counted as unchecked, and is not among the right ones."""
-    options = ("--symbols", "1", "--batches", "16", "--batch-size", "10000", "--oracle-memory", "0.001")
+    options = ("--symbols", "1", "--batches", "40", "--batch-size", "10000", "--oracle-memory", "0.001")
     done = loadgen("run", "--url", server.url, "--prefix", "MEMORY-", *options)
     assert done.returncode in {0, 5}, done.stdout
     right, unchecked = map(int, re.findall(r"(\d+) right, 0 wrong, (\d+) unchecked", done.stdout)[0])
@@ -388,3 +388,22 @@ def test_bad_credentials_are_a_usage_error(options: tuple[str, ...]) -> None:
     done = within("check", "--url", "https://127.0.0.1:1", *options)
     assert done.exit_code == 2
     assert "Traceback" not in done.output
+
+
+def test_a_missed_rate_ends_the_run(server: Process) -> None:
+    """With --abort-if-rate-missed a run ends within seconds with the reason, exit code 1; without, it only says so."""
+    options = ("--url", server.url, "--symbols", "1", "--batch-size", "10", "--poll-rate", "1000000/s")
+    aborted = loadgen("run", *options, "--prefix", "ABORT-", "--duration", "50", "--abort-if-rate-missed")
+    assert aborted.returncode in {1, 5}, aborted.stdout
+    assert re.search(r"missed +stats came to [\d,]+/s of 1,000,000/s: ", aborted.stdout), aborted.stdout
+    patient = loadgen("run", *options, "--prefix", "LATE-", "--duration", "1.5")
+    assert patient.returncode in {0, 5}, patient.stdout
+    assert "missed     stats came to" in patient.stdout
+
+
+def test_a_kept_rate_is_not_missed(server: Process) -> None:
+    """A rate that the service can do ends with exit code 0, aborted by nothing."""
+    options = ("--symbols", "2", "--batch-size", "10", "--rate", "10/s", "--duration", "2", "--abort-if-rate-missed")
+    done = loadgen("run", "--url", server.url, "--prefix", "KEPT-", *options)
+    assert done.returncode in {0, 5}, done.stdout
+    assert "missed" not in done.stdout

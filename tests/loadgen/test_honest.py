@@ -128,10 +128,10 @@ def test_a_walk_does_not_drift() -> None:
     for seed in range(100):
         walk = Walk(np.random.default_rng(seed))
         walk._level = 50_000
-        steps += walk.take(10_000)[-1] - 500.0
+        steps += walk.take(10_000).prices[-1] - 500.0
         for _ in range(9):
             before = walk._level
-            steps += (walk.take(10_000)[-1] * 100 - before) / 100
+            steps += (walk.take(10_000).prices[-1] * 100 - before) / 100
     assert abs(steps) < 5 * 0.02 * 1_000_000**0.5
 
 

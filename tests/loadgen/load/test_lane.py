@@ -32,11 +32,11 @@ def test_what_has_been_due_longest_comes_first() -> None:
 
 def lags(*requests: tuple[int, int, int]) -> list[int | None]:
     """Send lags of one lane; each request is (sent, answered, stood still meanwhile), meant for 0, 10, 20 and so on."""
-    lane = Lane(0, ["stats"], [Pace(SECOND / 10, 0, 0.0)])
+    lane = Lane(0, [("stats", Pace(SECOND / 10, 0, 0.0))])
     found = []
     total = 0
     for sent, answered, gap in requests:
-        lane.meant = lane.paces[0].take(sent)
+        lane.begin(0, sent)
         found.append(lane.depart(sent, total))
         total += gap
         lane.arrive(answered, total)

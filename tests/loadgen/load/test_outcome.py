@@ -20,7 +20,7 @@ HERE = Target("127.0.0.1", 8000)
 
 def test_the_closed_model_has_no_lag() -> None:
     """What is meant for now is never late."""
-    lane = Lane(0, ["stats"], [Pace(None, 0, 0.0)])
+    lane = Lane(0, [("stats", Pace(None, 0, 0.0))])
     assert lane.depart(7, 0) is None
     assert lane.meant == 7
 

@@ -74,7 +74,7 @@ def test_the_summary_says_everything() -> None:
     found = outcome()
     found.add_second([second(1, 2, 2, status=503)])
     for cpu in (0.5, 1.9):
-        found.add_sender(SenderState(NOTHING, 0.0, 1, 2.0, cpu, 0.1, {"reset": 1}))
+        found.add_sender(SenderState(NOTHING, 0.0, 1, 2.0, cpu, 0.1, 4, {"reset": 1}))
     mistake = Mistake("GET /stats/?symbol=B&k=2", 300, 3, "min 1.0", "min 2.0", ("min",), k=2, newest=(1.5, 2.5))
     found.clerks[1] = ClerkState(4, 0, 1, 0, 0.5, [(1, mistake)], final=True)
     shown = StringIO()

@@ -38,7 +38,7 @@ def test_every_window_is_that_of_exact_fractions(kind: str) -> None:
     history = History(0, 10**6)
     prices: Prices = np.zeros(0)
     for _ in range(7):
-        batch = stream.take()
+        batch = stream.take().prices
         history.append(batch)
         prices = np.concatenate([prices, batch])
         for k in (1, 2, 3, 8):
@@ -116,3 +116,16 @@ def test_equal_prices_have_no_variance() -> None:
     wanted = history.statistics(1_000, 3)
     assert wanted == Statistics(0.1, 0.1, 0.1, 0.1, 0.0)
     assert mismatches(wanted._replace(var=1e-34), wanted) == ["var"]
+
+
+def test_ticks_are_kept_as_they_were_sent() -> None:
+    """Prices with two decimals come back to the bit from half the memory, across the end of the ring as well."""
+    prices, ticks = History(0, 10_000), History(0, 10_000, ticks=True)
+    stream = Batches("walk", 3, 0, Sizes(3_000, 3_000))
+    for _ in range(20):
+        batch = stream.take().prices
+        prices.append(batch)
+        ticks.append(batch)
+        for k in range(1, 5):
+            assert ticks.statistics(ticks.count, k) == prices.statistics(prices.count, k)
+            assert ticks.newest(ticks.count, 10) == batch[-10:].tolist()

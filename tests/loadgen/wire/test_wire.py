@@ -10,8 +10,11 @@ import pytest
 
 from loadgen.load.messages import Bodies
 from loadgen.plan import MOST_TOKEN, Plan, Sizes, Target
+from loadgen.prices import Batches
 from loadgen.wire.client import ProtocolError, parse
-from loadgen.wire.requests import batch_body, batch_request, stats_path
+from loadgen.wire.requests import batch_body, batch_request, stats_path, write_batch
+
+HERE = Target("127.0.0.1", 8000)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +76,21 @@ def test_the_largest_batch_has_room() -> None:
 def test_symbols_are_escaped_in_a_query() -> None:
     """Letters with a meaning in a URL are escaped."""
     assert stats_path("EUR/USD &+日", 3) == "/stats/?symbol=EUR%2FUSD%20%26%2B%E6%97%A5&k=3"
+
+
+@pytest.mark.parametrize("wire", ["json", "binary"])
+@pytest.mark.parametrize("kind", ["walk", "jump"])
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_a_request_is_written_in_its_place(wire: str, kind: str, size: int) -> None:
+    """What stands in the room is one whole request for these very prices, whichever way it was written."""
+    plan = Plan(HERE, ("A",), sizes=Sizes(size, size))
+    bodies = Bodies(plan, 1)
+    batch = Batches(kind, 1, 0, plan.sizes).take()
+    for seq in range(bodies.slots + 1):
+        bodies.publish(0, seq, *write_batch(bodies.room(0, seq), HERE, 'a "b" 日', batch, wire), size)
+        made = bodies.made(0, seq)
+        head, _, body = bytes(made.request).partition(b"\r\n\r\n")
+        assert f"Content-Length: {len(body)}".encode() in head
+        written = np.frombuffer(body, "<f8") if wire == "binary" else np.array(json.loads(body)["values"])
+        assert written.tobytes() == batch.prices.tobytes()
+        assert (made.prices, bodies.ready(0)) == (size, seq + 1)
