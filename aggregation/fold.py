@@ -340,15 +340,15 @@ def read(words: Words, plan: Words, begin: int, prices: Cells) -> int:
         end = begin + prices.shape[0]
         if begin < max(0, count - plan[KEPT]) or end > count:
             return count
-        position = oldest_hot = begin
+        position, oldest_hot = begin, count
         while position < end:
             first = position % BLOCK
             size = min(BLOCK - first, end - position)
             part = prices[position - begin : position - begin + size]
             if position < count - plan[HOT]:
                 part[:] = _decode(words, plan, position // BLOCK)[first : first + size]
-                oldest_hot = position + size
             else:
+                oldest_hot = min(oldest_hot, position)
                 at = _price_at(plan, position)
                 part[:] = cells[at : at + size]
             position += size
