@@ -2,86 +2,104 @@ from __future__ import annotations
 
 import pytest
 
-from aggregation import Geometry
+from aggregation import Geometry, Layout
+from aggregation.codec import BLOCK, MAX_WORDS
+from aggregation.levels import (
+    AT,
+    BATCHES,
+    BOXES_AT,
+    CAPACITY,
+    COVERED,
+    FIRST_LEVEL,
+    HOT,
+    HOT_KEPT,
+    KEPT,
+    MAX_K,
+    PAGE_BYTES,
+    PRICES,
+    PRICES_AT,
+    SIZE,
+    WORD_BYTES,
+)
+from aggregation.summaries import FIELDS
 
 GEOMETRIES = [
     Geometry(),
-    Geometry(max_k=1),
-    Geometry(max_k=1, radix=2, max_batch=1),
-    Geometry(max_k=5, radix=2, max_batch=7),
-    Geometry(max_k=4, radix=3, max_batch=100),
-    Geometry(max_k=3, max_batch=999),
+    *[Geometry(max_k=k, max_batch=batch) for k in (1, 2, 3, 4, 5) for batch in (1, 999, 12_345)],
+    *[Geometry(max_k=k, max_batch=500, least_hot=1, box_blocks=boxes) for k in (4, 5, 6) for boxes in (1, 4, 7, 1_000)],
+    Geometry(max_k=MAX_K),
 ]
+every_geometry = pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
 
 
-@pytest.mark.parametrize(
-    ("bounds", "name"),
-    [
-        ({"max_k": 0}, "max_k"),
-        ({"max_k": -1}, "max_k"),
-        ({"radix": 1}, "radix"),
-        ({"radix": 0}, "radix"),
-        ({"max_batch": 0}, "max_batch"),
-    ],
-)
-def test_bounds(bounds: dict[str, int], name: str) -> None:
-    """A geometry below one of its bounds cannot be made, and the error names the bound."""
+@pytest.mark.parametrize("name", ["max_k", "max_batch", "least_hot", "box_blocks"])
+@pytest.mark.parametrize("bound", [0, -1])
+def test_bounds(name: str, bound: int) -> None:
+    """A geometry below one of its bounds, or beyond the largest k, cannot be made, and the error names it."""
     with pytest.raises(ValueError, match=name):
-        Geometry(**bounds)
+        Geometry(**{name: bound})
+    with pytest.raises(ValueError, match=f"max_k must be at most {MAX_K}"):
+        Geometry(max_k=MAX_K + 1)
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
-def test_children_never_straddle_the_wrap(geometry: Geometry) -> None:
-    """The ring below a level holds whole blocks of that level only, so a block's children lie side by side."""
-    for level in range(geometry.levels - 1):
-        assert geometry.capacity(level) % geometry.radix == 0
+@every_geometry
+def test_what_lies_side_by_side_never_straddles_a_wrap(geometry: Geometry) -> None:
+    """The ring of raw prices holds whole blocks, and each ring of summaries whole tens of them."""
+    assert geometry.hot_capacity % BLOCK == geometry.hot_capacity % 1_000 == 0
+    assert all(geometry.capacity(level) % 10 == 0 for level in geometry.levels)
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
-def test_rings_hold_what_a_window_may_ask_for(geometry: Geometry) -> None:
-    """The raw ring holds the retention and one batch more; the ring of a level holds every block of the retention."""
-    retention = geometry.radix**geometry.max_k
+@every_geometry
+def test_nothing_is_overwritten_that_a_window_or_a_roll_up_may_ask_for(geometry: Geometry) -> None:
+    """Neither the largest batch, nor a box that is begun, nor a roll-up at the longest lag, reaches that."""
+    retention, lag = 10**geometry.max_k, geometry.max_tail + geometry.max_batch
     assert geometry.retention == retention
-    assert geometry.capacity(0) >= retention + geometry.max_batch
-    for level in range(1, geometry.levels):
-        assert geometry.capacity(level) * geometry.radix**level == retention
+    assert geometry.hot <= retention
+    # What is not rolled up is there after the largest batch; a reader may be overtaken by max_tail prices besides.
+    assert geometry.hot_capacity >= geometry.hot + lag
+    if geometry.boxes:
+        assert geometry.hot >= lag + BLOCK, "what is cold is rolled up, to the beginning of its block"
+        assert geometry.boxes * geometry.box_blocks * BLOCK >= retention + geometry.box_blocks * BLOCK + BLOCK
+        assert geometry.kept >= retention + BLOCK
+    else:
+        assert geometry.hot == retention
+        assert geometry.kept >= retention + geometry.max_tail
+    for level in geometry.levels:
+        size = geometry.block_size(level)
+        assert size == 10**level
+        # Summaries that are written begin less than a block of theirs after the price that completes them.
+        assert geometry.capacity(level) * size >= geometry.kept
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
-def test_plan_gives_every_level_rows_of_its_own(geometry: Geometry) -> None:
-    """The rings of the levels follow each other in the table of summaries, without a gap or an overlap."""
-    rows = geometry.plan.tolist()
-    assert len(rows) == geometry.max_k + 1
-    assert [row[0] for row in rows] == [geometry.radix**j for j in range(geometry.max_k + 1)]
-    next_row = 0
-    for _, first_row, capacity in rows[1:-1]:
-        assert first_row == next_row
-        next_row += capacity
-    assert next_row == geometry.summaries
+@every_geometry
+def test_parts_of_a_slot_follow_one_another(geometry: Geometry) -> None:
+    """Counts, raw prices, the ring of each level, and boxes: without a gap but to the next page, or an overlap."""
+    plan = geometry.plan().tolist()
+    assert COVERED + len(geometry.levels) <= BATCHES
+    assert (plan[HOT], plan[PRICES], plan[KEPT]) == (geometry.hot, geometry.hot_capacity, geometry.kept)
+    assert plan[HOT_KEPT] == geometry.hot_capacity - geometry.max_batch
+    assert plan[PRICES_AT] * WORD_BYTES == PAGE_BYTES
+    end = PAGE_BYTES + geometry.hot_capacity * WORD_BYTES
+    assert 0 <= geometry.summaries_offset - end < PAGE_BYTES
+    end = geometry.summaries_offset
+    for i, level in enumerate(geometry.levels):
+        row = plan[FIRST_LEVEL + 3 * i :][:3]
+        assert row[AT] * WORD_BYTES == end
+        assert (row[SIZE], row[CAPACITY]) == (10**level, geometry.capacity(level))
+        end += geometry.capacity(level) * FIELDS * WORD_BYTES
+    assert plan[BOXES_AT] * WORD_BYTES == geometry.boxes_offset
+    assert 0 <= geometry.boxes_offset - end < PAGE_BYTES
+    assert geometry.box_words >= geometry.box_blocks * (1 + MAX_WORDS)
+    assert geometry.slot_bytes == geometry.boxes_offset + geometry.boxes * geometry.box_words * WORD_BYTES
+    for offset in (geometry.summaries_offset, geometry.boxes_offset, geometry.box_words * WORD_BYTES):
+        assert offset % PAGE_BYTES == 0
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
-def test_parts_of_a_slot_do_not_overlap(geometry: Geometry) -> None:
-    """Counts, prices and summaries lie one behind the other, each from a page boundary on."""
-    assert geometry.raw_offset >= 8 * geometry.levels
-    assert geometry.summaries_offset >= geometry.raw_offset + 8 * geometry.capacity(0)
-    assert geometry.slot_bytes >= geometry.summaries_offset + 32 * geometry.summaries
-    assert geometry.raw_offset % 4096 == geometry.summaries_offset % 4096 == geometry.slot_bytes % 4096 == 0
-
-
-def test_full_retention_takes_under_twelve_bytes_a_price() -> None:
-    """At full size a retained price costs at most 11.7 bytes, summaries and margins included."""
+def test_full_retention_takes_under_nine_bytes_a_price_at_worst() -> None:
+    """At full size a price that does not compress costs little more than itself, summaries and slack included."""
     geometry = Geometry()
     assert geometry.retention == 100_000_000
-    assert geometry.slot_bytes <= 11.7 * geometry.retention
-
-
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=repr)
-def test_what_a_full_slot_holds_is_the_slot(geometry: Geometry) -> None:
-    """Memory grows with the prices, page by page, to exactly the slot, and no further."""
-    counts = [*range(0, 3 * geometry.max_batch, max(1, geometry.max_batch // 7)), geometry.capacity(0), 10**12]
-    held = [geometry.held_bytes(count) for count in counts]
-    assert held == sorted(held)
-    assert held[0] == geometry.raw_offset
-    assert held[-1] == held[-2] == geometry.slot_bytes
-    assert all(size % 4096 == 0 for size in held)
+    assert geometry.slot_bytes <= 8.3 * geometry.retention
+    assert Layout().total_bytes <= 8.3e9 + PAGE_BYTES
+    with pytest.raises(ValueError, match="max_symbols"):
+        Layout(max_symbols=0)

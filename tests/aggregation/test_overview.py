@@ -8,7 +8,11 @@ import pytest
 
 from aggregation import Geometry, Holding, Layout, SharedMemory, Symbols
 
-GEOMETRIES = [Geometry(max_k=5), Geometry(max_k=1, max_batch=20), Geometry(max_k=6), Geometry(max_k=4, max_batch=500)]
+GEOMETRIES = [
+    Geometry(max_k=5),
+    Geometry(max_k=1, max_batch=20),
+    Geometry(max_k=5, max_batch=500, least_hot=1, box_blocks=3),
+]
 
 
 def pages_held(memory: SharedMemory, slot: int) -> int:
@@ -27,8 +31,7 @@ def test_bytes_are_the_pages_that_the_system_provided(geometry: Geometry) -> Non
     symbols = Symbols(memory)
     symbols.append("first", [1.0])
     rng = np.random.default_rng(3)
-    capacity = geometry.capacity(0)
-    while symbols.count("first") < min(2 * capacity, 150_000):
+    while symbols.count("first") < 2 * geometry.kept:
         symbols.append("first", rng.normal(size=int(rng.integers(1, geometry.max_batch + 1))))
         symbols.roll_up("first")
         (holding,) = symbols.overview()
