@@ -56,7 +56,7 @@ def copy(name: str) -> Series:
 
 def row_of(level: int, block: int) -> int:
     """The word at which a summary begins."""
-    return int(GEOMETRY.plan[FIRST_LEVEL + 3 * (level - 3) + AT]) + block % GEOMETRY.capacity(level) * FIELDS
+    return int(GEOMETRY.plan()[FIRST_LEVEL + 3 * (level - 3) + AT]) + block % GEOMETRY.capacity(level) * FIELDS
 
 
 def entry_of(block: int) -> int:
@@ -171,7 +171,7 @@ def test_a_count_that_runs_ahead_is_found() -> None:
 def test_a_wrong_hot_price_is_found() -> None:
     """It is not what its block says, or no number."""
     series = copy("walk")
-    first = int(GEOMETRY.plan[PRICES_AT])
+    first = int(GEOMETRY.plan()[PRICES_AT])
     cells = series._words.view(np.float64)
     for position in (BLOCKS * 1000 - 1, BLOCKS * 1000 - 2_500):
         at = first + position % GEOMETRY.hot_capacity

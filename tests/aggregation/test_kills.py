@@ -12,7 +12,7 @@ import pytest
 
 from aggregation import Geometry, Layout, SharedMemory, Statistics, Symbols
 from aggregation.codec import BLOCK
-from aggregation.levels import COVERED, PAGE_BYTES, RESIDENT
+from aggregation.levels import COVERED, FIRST_LEVEL, PAGE_BYTES, RESIDENT
 from tests.aggregation.killing import killed_at_line, killed_writing
 from tests.aggregation.oracle import History, assert_all_windows
 
@@ -281,7 +281,7 @@ def test_what_was_not_published_is_not_looked_at() -> None:
         hot = (count_ + np.arange(geometry.max_batch)) % geometry.hot_capacity
         words[begin + hot] = rng.integers(-(2**63), 2**63, len(hot))
         for i, level in enumerate(geometry.levels):
-            size, at, capacity = geometry.plan[10 + 3 * i :][:3]
+            size, at, capacity = geometry.plan()[FIRST_LEVEL + 3 * i :][:3]
             row = at + words[COVERED + i] // size % capacity * 6
             words[row : row + 6] = rng.integers(-(2**63), 2**63, 6)
             assert level

@@ -116,7 +116,7 @@ def test_what_a_reader_takes_for_intact_is_intact(geometry: Geometry) -> None:
             for k in range(1, geometry.max_k + 1):
                 start, is_hot = count - 10**k, 10**k <= geometry.hot
                 oldest_hot = min(int(covered[0]), count - 1, start if is_hot else count)
-                if not fold._is_intact(series._words, geometry.plan, start, oldest_hot):
+                if not fold._is_intact(series._words, geometry.plan(), start, oldest_hot):
                     refused += 1
                     assert now - count > geometry.hot_capacity - geometry.hot - geometry.max_batch
                     continue
