@@ -60,11 +60,11 @@ bench: $(VENV)/.bench  ## tenfold beside bare Sanic and the ordinary ways, in mi
 bench-core: $(VENV)/.runtime  ## time append, roll-up and fold beside numpy
 	@$(BIN)/python -m loadgen.bench.core $(ARGS)
 
-bench-workers: $(VENV)/.runtime  ## compare one worker with two, time the replacement of a killed one
-	@$(BIN)/python -m loadgen.bench.workers $(ARGS)
+bench-workers: $(VENV)/.loadgen  ## compare one worker with two under load
+	@$(BIN)/python -m loadgen.bench.plans workers $(ARGS)
 
 bench-abuse: $(VENV)/.loadgen  ## time a normal client beside idle sockets, slow-loris and the like
-	@$(BIN)/python -m loadgen.bench.abuse $(ARGS)
+	@$(BIN)/python -m loadgen.bench.plans abuse $(ARGS)
 
 MINUTES ?= 10
 soak: $(VENV)/.loadgen  ## load, kills and abusive clients together: make soak MINUTES=10

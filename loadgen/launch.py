@@ -1,4 +1,4 @@
-"""A service of our own: started on a free port, looked at through /proc, stopped. For the soak and its benchmark."""
+"""A server of our own: started on a free port, on a core of its own if need be, looked at through /proc, stopped."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ ROOT: Final = Path(__file__).parents[1]
 PROC: Final = Path("/proc")
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
+_PROCESS_CLOCK: Final = 2
+"""clock_getcpuclockid(3), which Python does not offer: another process's CPU time."""
+
 _URL: Final = re.compile(r"http://[^\s:]+:\d+")
 
 
@@ -73,6 +76,11 @@ class Launched:
             return []
         return [int(child) for child in children if _state(int(child)) not in "ZX"]
 
+    def cpu_seconds(self) -> float:
+        """CPU time that all threads of those who answer, also ended ones, have spent so far."""
+        answering = self.workers() or [self._process.pid]
+        return sum(time.clock_gettime_ns(~pid << 3 | _PROCESS_CLOCK) for pid in answering) / 1e9
+
     def footprints(self) -> list[Footprint]:
         """What each worker has taken; a worker that ends meanwhile is left out."""
         found = []
@@ -90,18 +98,43 @@ class Launched:
             return None
 
 
+class Cores(NamedTuple):
+    """Server and client have a core each where there are two, so that neither is moved about nor takes the other's."""
+
+    server: int
+    client: int
+
+
+def choose_cores() -> Cores:
+    """The first two that this process may use; where there is one, both share it."""
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores(usable[0], usable[min(1, len(usable) - 1)])
+
+
 @contextmanager
-def launched(module: str, arguments: Sequence[str]) -> Iterator[Launched]:
-    """A service that is gone in the end, whatever happens.
+def on_core(core: int | None) -> Iterator[None]:
+    """Have this process, and what it starts meanwhile, run on one core, if one is named."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before if core is None else {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def launched(module: str, arguments: Sequence[str] = (), core: int | None = None) -> Iterator[Launched]:
+    """A server that is gone in the end, whatever happens.
 
     Raises:
         RuntimeError: it did not start.
     """
     with tempfile.NamedTemporaryFile() as log:
         command = [sys.executable, "-m", module, *arguments]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own service # nosec B603
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        with on_core(core):
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own servers # nosec B603
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         try:
             yield Launched(process, log)
         finally:

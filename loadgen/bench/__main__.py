@@ -1,7 +1,7 @@
 """tenfold beside the floor and beside the ordinary ways: ``python -m loadgen.bench``, or ``make bench``.
 
 All answers are compared before anything is timed; where they disagree, the run ends with exit code 1 and says who is
-wrong. Verdicts do not change the exit code, since they depend on the machine.
+wrong. Ratios do not change the exit code, since they depend on the machine.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from loadgen.bench.beside.drive import RefusedError
 from loadgen.bench.beside.effort import FULL, QUICK, Effort
 from loadgen.bench.beside.machine import describe
 from loadgen.bench.beside.picture import draw
-from loadgen.bench.beside.servers import choose_cores, on_core
+from loadgen.bench.beside.ratios import ratios
 from loadgen.bench.beside.tables import Report, print_report, write_json
 from loadgen.bench.beside.truth import DisagreementError
-from loadgen.bench.beside.verdicts import verdicts
+from loadgen.launch import choose_cores, on_core
 
 
 def measure(effort: Effort, console: Console) -> Report:
@@ -44,7 +44,7 @@ def measure(effort: Effort, console: Console) -> Report:
         http = over_http.measure(cores, effort, say)
         in_process = steps.measure(cores, effort, say)
     seconds = time.perf_counter() - begin
-    return Report(machine, effort, seconds, http, in_process, verdicts(http, in_process, effort))
+    return Report(machine, effort, seconds, http, in_process, ratios(http, in_process, effort))
 
 
 @click.command()
@@ -65,8 +65,10 @@ def main(quick: bool, document: Path, plot: Path) -> None:
     terminal = Console()
     print_report(report, terminal)
     write_json(report, document)
-    draw(report, plot)
-    terminal.print(f"every sample: {document}\npicture: {plot}", highlight=False)
+    terminal.print(f"every sample: {document}", highlight=False)
+    if report.effort.judged:
+        draw(report, plot)
+        terminal.print(f"picture: {plot}", highlight=False)
 
 
 if __name__ == "__main__":

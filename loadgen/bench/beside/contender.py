@@ -16,10 +16,12 @@ from pathlib import Path
 from time import process_time_ns
 from typing import Any, Final, NamedTuple
 
+from loadgen.launch import on_core
+
 from . import truth
 from .feed import batches, feed
-from .rivals.rival import Rival, Window, find, make, retained
-from .servers import on_core
+from .machine import available_bytes
+from .rivals.rival import MOST_BYTES_A_PRICE, Rival, Window, find, make, retained
 
 STEP_LIMIT_SECONDS: Final = 20.0
 """Who needs longer for one batch and its eight windows is not timed at that size, and the report says so."""
@@ -34,6 +36,16 @@ MOST_STEPS: Final = 200
 
 RAGGED: Final = 4
 """A quarter of a batch goes first. So no window starts or ends with one of tenfold's blocks, which would flatter it."""
+
+
+MEMORY_SHARE: Final = 0.6
+"""Of the available memory: who needs more is not tried."""
+
+
+def too_much(name: str, held: int) -> str:
+    """Why a contender is not tried with so many prices, or nothing."""
+    usable = available_bytes() * MEMORY_SHARE
+    return f"> {usable / 1e9:.1f} GB" if MOST_BYTES_A_PRICE[name] * held > usable else ""
 
 
 class Step(NamedTuple):

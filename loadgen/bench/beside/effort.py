@@ -8,9 +8,6 @@ from typing import Final
 from .pairs import LEAST_ROUNDS
 from .rivals.rival import RIVALS
 
-MIDDLE_K: Final = 5
-"""Between the shortest window and the longest of all."""
-
 
 @dataclass(frozen=True)
 class Effort:
@@ -20,18 +17,16 @@ class Effort:
         max_k: 10^max_k prices are held at most; windows that are longer are left out over HTTP.
         rounds: samples of each contender.
         seconds: how long a sample over HTTP takes.
-        latency_seconds: likewise of a sample of latencies.
         batches: prices in a batch over HTTP.
         connections: how many clients ask at once, the usual number first; the most last.
-        judged: whether the figures are worth a verdict.
+        judged: whether the figures are worth a verdict and a picture.
         rivals: who is timed in process.
         step_sizes: exponents of the numbers of prices held in process.
     """
 
     max_k: int = 8
     rounds: int = LEAST_ROUNDS
-    seconds: float = 0.2
-    latency_seconds: float = 1.0
+    seconds: float = 0.5
     batches: tuple[int, ...] = (100, 10_000)
     connections: tuple[int, ...] = (8, 64, 1_000)
     judged: bool = True
@@ -44,15 +39,10 @@ class Effort:
         return tuple(10**exponent for exponent in range(3, self.max_k + 1))
 
     @property
-    def most_held(self) -> int:
-        """The last of them."""
-        return self.held[-1]
-
-    @property
     def middle_k(self) -> int:
-        """The window that is asked for beside the floors."""
-        return min(MIDDLE_K, self.max_k)
+        """The window that is asked for beside the floors: between the shortest and the longest of all."""
+        return min(5, self.max_k)
 
 
 FULL: Final = Effort()
-QUICK: Final = Effort(max_k=6, seconds=0.06, latency_seconds=0.2, connections=(8,), judged=False, step_sizes=(6,))
+QUICK: Final = Effort(max_k=6, seconds=0.1, connections=(8,), judged=False, step_sizes=(6,))

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
+from loadgen.launch import Cores
+
 from . import truth
-from .contender import Contender, LimitError, Step, contender
+from .contender import Contender, LimitError, Step, contender, too_much
 from .effort import Effort
-from .limits import too_much
 from .pairs import median_ratio, take_turns
 from .rivals.rival import TENFOLD, Window
-from .servers import Cores
 
 LARGEST_BATCH: Final = 10_000
 BATCHES: Final = (1, 100)

@@ -9,50 +9,31 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from .limits import available_bytes
-from .servers import Cores
+from loadgen.launch import Cores
 
-LIBRARIES: Final = (
-    "sanic",
-    "uvloop",
-    "httptools",
-    "numpy",
-    "numba",
-    "orjson",
-    "pysimdjson",
-    "fastapi",
-    "uvicorn",
-    "pydantic",
-    "duckdb",
-    "polars",
-    "pandas",
-)
+LIBRARIES: Final = ("sanic", "uvloop", "numpy", "numba", "pysimdjson", "fastapi", "duckdb", "polars", "pandas")
 """Whose versions matter to what is timed."""
-
-GOVERNOR: Final = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine, as far as it says, and who runs where."""
+    """The machine, as far as it says."""
 
     cpu: str
     cores: int
-    governor: str
     memory_gb: float
     load: float
-    kernel: str
     python: str
     libraries: dict[str, str]
     placement: str
 
     @property
     def text(self) -> str:
-        """All of it in four lines."""
+        """All of it in three lines."""
         libraries = ", ".join(f"{name} {number}" for name, number in self.libraries.items())
         return (
-            f"{self.cpu}, {self.cores} cores, governor {self.governor}, {self.memory_gb:.0f} GB available, "
-            f"load {self.load:.1f} as it began\n{self.kernel}, Python {self.python}\n{libraries}\n{self.placement}"
+            f"{self.cpu}, {self.cores} cores, {self.memory_gb:.0f} GB available, load {self.load:.1f} as it began\n"
+            f"Python {self.python}, {libraries}\n{self.placement}"
         )
 
 
@@ -63,14 +44,18 @@ def describe(cores: Cores) -> Machine:
     return Machine(
         cpu=models[0].partition(":")[2].strip() if models else platform.machine(),
         cores=len(os.sched_getaffinity(0)),
-        governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else "unknown",
         memory_gb=available_bytes() / 1e9,
         load=os.getloadavg()[0],
-        kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         libraries={name: number for name in LIBRARIES if (number := _version(name))},
-        placement=apart if cores.apart else "everything shares one core: requests/s say little here",
+        placement=apart if cores.server != cores.client else "everything shares one core: requests/s say little here",
     )
+
+
+def available_bytes() -> int:
+    """Memory that the system could give without swapping."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def _version(library: str) -> str:

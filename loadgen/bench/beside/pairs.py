@@ -6,7 +6,6 @@ it is the median of the ratios within a round, whose samples were taken right af
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Final, TypeVar
@@ -41,14 +40,3 @@ def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
     if len(numerators) != len(denominators) or not numerators:
         raise ValueError("a ratio needs pairs")
     return median(above / below for above, below in zip(numerators, denominators, strict=True))
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that at least ``share`` of them do not exceed (nearest rank). O(n log n).
-
-    Raises:
-        ValueError: there are none.
-    """
-    if not values:
-        raise ValueError("a percentile needs values")
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from .drive import CONNECTIONS
 from .in_process import Steps, median_step
-from .over_http import BARE, BINARY, BINARY_SINK, FASTAPI, FASTAPI_JSON, JSON, PARSE, SINK, TENFOLD, OverHttp
+from .over_http import BARE, BINARY, BINARY_SINK, FASTAPI, FASTAPI_JSON, JSON, PARSE, SINK, TENFOLD, OverHttp, find
 from .tables import Report
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _draw_served(axes: Axes, http: OverHttp) -> None:
     for cell in http.growth:
         if cell.costs and cell.held and cell.k == longest:
             lines.setdefault(cell.contender, []).append((cell.held, cell.cpu_us))
-    bare = http.grown(BARE, 0, longest)
+    bare = find(http.growth, BARE)
     if bare and TENFOLD in lines:
         held = [place for place, _ in lines[TENFOLD]]
         lines[BARE] = [(held[0], bare.cpu_us), (held[-1], bare.cpu_us)]
