@@ -26,7 +26,7 @@ from aggregation import NAME_BYTES
 
 from .numbers import read_numbers
 from .problems import Problem, not_a_number
-from .query import QUERIES_REMEMBERED, read_symbol_query
+from .query import QUERIES_REMEMBERED, missing
 
 BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them: two symbols could look alike."""
@@ -52,27 +52,30 @@ UNSERVED_TYPE: Final = Problem(
 Body = bytes | bytearray
 """Of a request. Whoever reads it does not keep it."""
 
-Reader = Callable[[Body, str, int], Batch | Problem]
-"""From a request's body, its query and the limit to a batch. Whether the prices are within bounds the series says."""
+Reader = Callable[[Body, str | None, int], Batch | Problem]
+"""From a request's body, the symbol that its query names, and the limit to a batch. Whether the prices are within
+bounds the series says."""
 
 
-def read_json(body: Body, _query: str, max_batch: int) -> Batch | Problem:
-    """Read ``{"symbol": …, "values": […]}``; O(len(body)). Other keys are ignored, and so is the query."""
-    fast = _read_fast(body, max_batch)
+def read_json(body: Body, named: str | None, max_batch: int) -> Batch | Problem:
+    """Read ``{"symbol": …, "values": […]}``; O(len(body)). Other keys are ignored.
+
+    Where the query has named the symbol, it need not stand here, but must not be another one.
+    """
+    fast = _read_fast(body, named, max_batch)
     if fast is not None:
         return fast
-    batch = _read_carefully(body, max_batch)
+    batch = _read_carefully(body, named, max_batch)
     return batch if isinstance(batch, Problem) else _within_limits(batch, max_batch)
 
 
-def read_binary(body: Body, query: str, max_batch: int) -> Batch | Problem:
-    """Read little-endian float64, of the symbol that ``symbol=…`` in the query names; O(1), nothing is copied."""
-    symbol = read_symbol_query(query)
-    if isinstance(symbol, Problem):
-        return symbol
+def read_binary(body: Body, named: str | None, max_batch: int) -> Batch | Problem:
+    """Read little-endian float64, of the symbol that the query names; O(1), nothing is copied."""
+    if named is None:
+        return missing("symbol")
     if len(body) % PRICE.itemsize:
         return Problem(HTTPStatus.BAD_REQUEST, "The body is not a row of float64: its length is no multiple of 8.")
-    return _within_limits(Batch(symbol, np.frombuffer(body, PRICE)), max_batch)
+    return _within_limits(Batch(named, np.frombuffer(body, PRICE)), max_batch)
 
 
 def _within_limits(batch: Batch, max_batch: int) -> Batch | Problem:
@@ -111,30 +114,30 @@ READ_AT_LEAST: Final = 8 * 1024
 """Bytes of a body that holds more, to see whether it is JSON at all; enough to see that it is nested too deeply."""
 
 
-def _read_fast(body: Body, max_batch: int) -> Batch | None:
+def _read_fast(body: Body, named: str | None, max_batch: int) -> Batch | None:
     """The batch, if the first array is a row of plain numbers and what stands around it is a batch's; else None."""
     prices = np.empty(min(max_batch, len(body) // 2))
     count, begin, end = read_numbers(np.frombuffer(body, _BYTE), prices)
     if count == 0 or begin + len(body) - end > MOST_FRAME:
         return None
-    symbol = _symbol_around(bytes(body[:begin]), bytes(body[end:]))
+    symbol = _symbol_around(bytes(body[:begin]), bytes(body[end:]), named)
     return None if symbol is None else Batch(symbol, prices[:count])
 
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)
-def _symbol_around(before: bytes, after: bytes) -> str | None:
+def _symbol_around(before: bytes, after: bytes, named: str | None) -> str | None:
     """The symbol of a batch, if it may be one and a row of numbers between these bytes is its values.
 
     The careful reader is asked about two rows: it is so if it finds both of them, and the same symbol beside.
     """
-    one, two = (_read_carefully(b"%b%d%b" % (before, number, after), 1) for number in (1, 2))
+    one, two = (_read_carefully(b"%b%d%b" % (before, number, after), named, 1) for number in (1, 2))
     if isinstance(one, Problem) or isinstance(two, Problem) or one.symbol != two.symbol:
         return None
     right = (*one.prices, *two.prices) == (1, 2) and not isinstance(_within_limits(one, 1), Problem)
     return one.symbol if right else None
 
 
-def _read_carefully(body: Body, max_batch: int) -> Batch | Problem:
+def _read_carefully(body: Body, named: str | None, max_batch: int) -> Batch | Problem:
     """The batch, or what is wrong with it. O(len(body)), however it is written.
 
     orjson decides whether this is JSON: it is strict, and refuses lone surrogates and numbers beyond float64.
@@ -150,18 +153,20 @@ def _read_carefully(body: Body, max_batch: int) -> Batch | Problem:
         return Problem(HTTPStatus.BAD_REQUEST, "The body is not JSON that can be read: it is nested too deeply.")
     if not isinstance(document, dict):
         return _not_a_batch("The body must be an object with symbol and values.", "")
-    for name in ("symbol", "values"):
-        if names.count(name) != 1:
+    for name, needed in (("symbol", named is None), ("values", True)):
+        if names.count(name) > 1 or (needed and name not in names):
             detail = f"{name} is missing." if name not in names else f"{name} is given more than once."
             return _not_a_batch(detail, f"/{name}")
-    return _shape(document)
+    return _shape(document, named)
 
 
-def _shape(document: Mapping[str, Any]) -> Batch | Problem:
-    """The batch, if symbol and values are of the right types."""
-    symbol, values = document["symbol"], document["values"]
+def _shape(document: Mapping[str, Any], named: str | None) -> Batch | Problem:
+    """The batch, if symbol and values are of the right types, and the symbol is the one that the query names."""
+    symbol, values = document.get("symbol", named), document["values"]
     if not isinstance(symbol, str):
         return _not_a_batch("symbol must be a string.", "/symbol")
+    if named is not None and symbol != named:
+        return Problem(HTTPStatus.BAD_REQUEST, "The query names another symbol than the body.")
     if not isinstance(values, list):
         return _not_a_batch("values must be an array of numbers.", "/values")
     for index, value in enumerate(values):
@@ -186,7 +191,7 @@ def _names(body: Body, document: object) -> list[str]:
     """The names of a document's members, each as often as it is given: orjson keeps only the last of them."""
     if not isinstance(document, dict):
         return []
-    if b"\\" not in body and body.count(b'"symbol"') == body.count(b'"values"') == 1:
+    if b"\\" not in body and max(body.count(b'"symbol"'), body.count(b'"values"')) <= 1:
         return list(document)
     # Nobody looks at the numbers, and the nearest double of a long one takes long.
     return [name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=len, parse_float=len)]

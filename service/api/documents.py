@@ -35,7 +35,7 @@ Count = Annotated[int, Schema(minimum=0)]
 class Batch(TypedDict):
     """Prices of one symbol, oldest first. Other members are ignored; none may be given twice."""
 
-    symbol: Symbol
+    symbol: NotRequired[Annotated[Symbol, "Whose prices, where the query does not name it; the same, where both do."]]
     values: Annotated[list[Price], Schema(minItems=1, maxItems="max_batch"), "The prices, oldest first."]
 
 

@@ -20,8 +20,19 @@ class Window(NamedTuple):
     k: int
 
 
-def _read_fields(query: str, wanted: tuple[str, ...]) -> dict[str, str] | Problem:
-    """The fields of a query, the wanted ones, symbol among them, given once each; others are ignored."""
+class Target(NamedTuple):
+    """Where a batch is to go, as far as the query of its request says."""
+
+    symbol: str | None
+
+
+def missing(name: str) -> Problem:
+    """A query must have this field."""
+    return Problem(HTTPStatus.BAD_REQUEST, f"{name} is missing from the query.")
+
+
+def _read_fields(query: str, needed: tuple[str, ...], known: tuple[str, ...] = ()) -> dict[str, str] | Problem:
+    """The fields of a query: each needed one is given once, each known one at most; others are ignored."""
     if "%" not in query and "+" not in query:  # as in most; the same in a quarter of the time
         fields = [(name, value) for field in query.split("&") if field for name, _, value in [field.partition("=")]]
     else:
@@ -30,12 +41,13 @@ def _read_fields(query: str, wanted: tuple[str, ...]) -> dict[str, str] | Proble
         except UnicodeDecodeError:
             return Problem(HTTPStatus.BAD_REQUEST, "The query is not UTF-8 after percent-decoding.")
     names = [name for name, _ in fields]
-    for name in wanted:
-        if names.count(name) != 1:
-            detail = f"{name} is missing from the query." if name not in names else f"{name} is given more than once."
-            return Problem(HTTPStatus.BAD_REQUEST, detail)
+    for name in (*needed, *known):
+        if names.count(name) > 1:
+            return Problem(HTTPStatus.BAD_REQUEST, f"{name} is given more than once.")
+        if name in needed and name not in names:
+            return missing(name)
     values = dict(fields)
-    if not values["symbol"]:
+    if values.get("symbol") == "":
         return Problem(HTTPStatus.BAD_REQUEST, "symbol is blank.")
     return values
 
@@ -56,6 +68,13 @@ def read_symbol_query(query: str) -> str | Problem:
     """Read ``symbol=…``; k is another field here, and ignored like any."""
     values = _read_fields(query, ("symbol",))
     return values if isinstance(values, Problem) else values["symbol"]
+
+
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def read_target(query: str) -> Target | Problem:
+    """Read the query of a batch, which may say ``symbol=…``."""
+    values = _read_fields(query, (), ("symbol",))
+    return values if isinstance(values, Problem) else Target(values.get("symbol"))
 
 
 def read_segment(segment: str) -> str | Problem:

@@ -29,7 +29,7 @@ from .batch import Batch, Body, choose_reader
 from .compactor import Compactor
 from .documents import write_health, write_overview, write_receipt, write_statistics, write_windows
 from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, sentence
-from .query import read_query, read_segment, read_symbol_query
+from .query import read_query, read_segment, read_symbol_query, read_target
 
 changes = logging.getLogger(CHANGES)
 failures = logging.getLogger(REQUESTS)
@@ -95,7 +95,10 @@ class Resources:
         read = choose_reader(question.media_type, question.encoding)
         if isinstance(read, Problem):
             return read
-        batch = read(body, question.query, self._max_batch)
+        target = read_target(question.query)
+        if isinstance(target, Problem):
+            return target
+        batch = read(body, target.symbol, self._max_batch)
         return batch if isinstance(batch, Problem) else self._append(batch)
 
     def _append(self, batch: Batch) -> bytes | Problem:

@@ -103,7 +103,7 @@ def operations(settings: Settings) -> list[Operation]:
     """All requests, in the order in which the story of the examples makes them."""
     name = ref("Symbol")
     symbol = _parameter("symbol", "query", "Whose prices, percent-encoded where it must be.", name, "EURUSD")
-    of_binary = _parameter("symbol", "query", "Needed with `application/octet-stream`, ignored with JSON.", name)
+    of_batch = _parameter("symbol", "query", "Needed in binary, and in JSON where the body does not name it.", name)
     in_path = _parameter("symbol", "path", "Percent-encoded: `/symbols/EUR%2FUSD`.", name, "EURUSD")
     ks = {"type": "integer", "minimum": 1, "maximum": settings.max_k}
     k = _parameter("k", "query", "The window: the last 10^k prices. Digits only, as in `4`.", ks, 1)
@@ -115,7 +115,7 @@ def operations(settings: Settings) -> list[Operation]:
             "query sees them.",
             ok(settings, documents.Receipt, "All prices are appended."),
             refused=(409, 415, 422, 507),
-            more={"parameters": [of_binary], "requestBody": _batch(settings)},
+            more={"parameters": [of_batch], "requestBody": _batch(settings)},
         ),
         Operation(
             Route("get", "/stats/", "getStatistics", Scope.READ, "Prices"),

@@ -147,7 +147,7 @@ def test_nothing_is_read_beyond_the_end(text: bytes) -> None:
 )
 def test_the_fast_way_is_for_the_values_of_a_batch(body: bytes, expected: tuple[str, list[float]] | None) -> None:
     """Escapes and other keys are no hindrance, and a row of numbers that is not the values is never taken for them."""
-    fast, both = reading._read_fast(body, MAX_BATCH), read_json(body, "", MAX_BATCH)
+    fast, both = reading._read_fast(body, None, MAX_BATCH), read_json(body, None, MAX_BATCH)
     assert (None if fast is None else (fast.symbol, fast.prices.tolist())) == expected
     if fast is not None:
         assert isinstance(both, Batch)

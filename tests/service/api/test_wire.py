@@ -23,7 +23,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70
 def test_prices_are_the_nearest_doubles(values: list[float]) -> None:
     """Every number is read as the double nearest to it: the correctly rounded one that Python's float() gives."""
     body = b'{"symbol":"A","values":[' + ",".join(str(value) for value in values).encode() + b"]}"
-    batch = read_json(body, "", MAX_BATCH)
+    batch = read_json(body, None, MAX_BATCH)
     assert isinstance(batch, Batch)
     assert batch.prices.tobytes() == np.array([float(str(value)) for value in values]).tobytes()
 
@@ -31,13 +31,13 @@ def test_prices_are_the_nearest_doubles(values: list[float]) -> None:
 def test_an_ordinary_batch_takes_the_fast_way() -> None:
     """Ten thousand prices as a producer writes them do not fall back to the careful reader."""
     body = orjson.dumps({"symbol": "EURUSD", "values": [1.25] * MAX_BATCH})
-    assert reading._read_fast(body, MAX_BATCH) is not None
+    assert reading._read_fast(body, None, MAX_BATCH) is not None
 
 
 def test_prices_outlive_the_next_parse() -> None:
     """A batch's memory is its own: reading another one with the same parser leaves it alone."""
-    first = read_json(b'{"symbol":"A","values":[1,2,3]}', "", MAX_BATCH)
-    second = read_json(b'{"symbol":"B","values":[4,5,6]}', "", MAX_BATCH)
+    first = read_json(b'{"symbol":"A","values":[1,2,3]}', None, MAX_BATCH)
+    second = read_json(b'{"symbol":"B","values":[4,5,6]}', None, MAX_BATCH)
     assert isinstance(first, Batch)
     assert isinstance(second, Batch)
     assert (first.symbol, first.prices.tolist()) == ("A", [1.0, 2.0, 3.0])
@@ -47,7 +47,7 @@ def test_prices_outlive_the_next_parse() -> None:
 @pytest.mark.parametrize("depth", [900, 980, 1000, 1010, 1020, 1030])
 def test_nesting_that_not_every_parser_follows_is_200_or_400(depth: int) -> None:
     """Where one parser gives up on nesting and another does not, depending on the Python, the answer is one of two."""
-    answer = read_json(b'{"symbol":"A","values":[1],"x":' + b"[" * depth + b"]" * depth + b"}", "", MAX_BATCH)
+    answer = read_json(b'{"symbol":"A","values":[1],"x":' + b"[" * depth + b"]" * depth + b"}", None, MAX_BATCH)
     if isinstance(answer, Batch):
         assert (answer.symbol, answer.prices.tolist()) == ("A", [1.0])
     else:
@@ -60,7 +60,7 @@ def test_a_refused_symbol_is_not_remembered_at_length() -> None:
     try:
         for number in range(1000):
             body = b'{"symbol":"%06d%b","values":[1]}' % (number, b"x" * 100_000)
-            assert isinstance(read_json(body, "", MAX_BATCH), Problem)
+            assert isinstance(read_json(body, None, MAX_BATCH), Problem)
         del body
         kept, _ = tracemalloc.get_traced_memory()
     finally:

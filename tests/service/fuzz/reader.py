@@ -44,8 +44,12 @@ class Members(list[tuple[str, Any]]):
     """An object's members in their order, with all repetitions."""
 
 
-def parse(body: bytes, max_batch: int) -> Batch | Refusal:
-    """What a body says, before anybody asks whether the symbol and the number of prices are admissible."""
+def parse(body: bytes, max_batch: int, named: str | None = None) -> Batch | Refusal:
+    """What a body says, before anybody asks whether the symbol and the number of prices are admissible.
+
+    The query may have named the symbol. That the body names another one is of no matter where a name is missing, given
+    twice, or no text; of values it does not matter what is in them.
+    """
     try:
         document = json.loads(
             body.decode(),
@@ -64,12 +68,16 @@ def parse(body: bytes, max_batch: int) -> Batch | Refusal:
     found: dict[str, Any] = {}
     for name in ("symbol", "values"):
         given = [value for key, value in document if key == name]
+        if name == "symbol" and named is not None:
+            given = given or [named]
         if len(given) != 1:
             wrong.add(f"#/{name}")
         else:
             found[name] = given[0]
     if not isinstance(found.get("symbol", ""), str):
         wrong.add("#/symbol")
+    if not wrong and named not in (None, found["symbol"]):
+        return Refusal(400)
     values = found.get("values", [])
     if type(values) is not list:
         wrong.add("#/values")
@@ -78,9 +86,9 @@ def parse(body: bytes, max_batch: int) -> Batch | Refusal:
     return Refusal(422, frozenset(wrong)) if wrong else Batch(found["symbol"], tuple(values))
 
 
-def read(body: bytes, max_batch: int) -> Batch | Refusal:
+def read(body: bytes, max_batch: int, named: str | None = None) -> Batch | Refusal:
     """The batch that a body is, or why it is none."""
-    batch = parse(body, max_batch)
+    batch = parse(body, max_batch, named)
     if isinstance(batch, Refusal):
         return batch
     wrong = set()

@@ -23,24 +23,30 @@ def test_every_reader_reads_the_known_bodies(body: bytes) -> None:
     assert_read_alike(body)
 
 
+NAMED = st.none() | st.sampled_from(["A", "B", "x" * 65])
+"""The symbol in the query; most bodies are of A."""
+
+
 @bounded(1000)
-@given(body=BODIES)
-@example(b'{"symbol":"s","values":[1e5]}')
-@example(b'{"symbol":"s","values":[-0]}')
-@example(b'{"symbol":"s","values":[1%b.0]}' % (b"0" * 64))
-@example(b'{"symbol":"s","values":[9.9e-7000000000000000000]}')
-@example(b'{"symbol":"s","values":[9.9E+7000000000000000000]}')
-@example(b'{"symbol":"s","values":[-0e7000000000000000000,1e000000000000000001]}')
-@example(b'{"symbol":"s","values":[1 ,2]}')
-def test_every_reader_reads_what_is_written(body: bytes) -> None:
+@given(body=BODIES, named=NAMED)
+@example(b'{"symbol":"s","values":[1e5]}', None)
+@example(b'{"symbol":"s","values":[-0]}', None)
+@example(b'{"symbol":"s","values":[1%b.0]}' % (b"0" * 64), None)
+@example(b'{"symbol":"s","values":[9.9e-7000000000000000000]}', None)
+@example(b'{"symbol":"s","values":[9.9E+7000000000000000000]}', None)
+@example(b'{"symbol":"s","values":[-0e7000000000000000000,1e000000000000000001]}', None)
+@example(b'{"symbol":"s","values":[1 ,2]}', None)
+@example(b'{"values":[1,2]}', "s")
+@example(b'{"values":[1,2],"s\\u0079mbol":"t"}', "s")
+def test_every_reader_reads_what_is_written(body: bytes, named: str | None) -> None:
     """The fast reader, the careful one and both in turn read any body as an exact and slow one does, to the bit."""
     done["examples"] += 1
-    assert_read_alike(body)
+    assert_read_alike(body, named)
 
 
-def assert_read_alike(body: bytes) -> None:
-    fast, careful = reading._read_fast(body, 10_000), reading._read_carefully(body, 10_000)
-    parsed = reader.parse(body, 10_000)
+def assert_read_alike(body: bytes, named: str | None = None) -> None:
+    fast, careful = reading._read_fast(body, named, 10_000), reading._read_carefully(body, named, 10_000)
+    parsed = reader.parse(body, 10_000, named)
     if isinstance(parsed, reader.Refusal):
         assert fast is None
         assert isinstance(careful, Problem)
@@ -49,7 +55,7 @@ def assert_read_alike(body: bytes) -> None:
         assert isinstance(careful, reading.Batch)
         for batch in (careful, fast or careful):
             assert bits(batch) == (parsed.symbol, parsed.bits)
-    both, expected = reading.read_json(body, "", MAX_BATCH), reader.read(body, MAX_BATCH)
+    both, expected = reading.read_json(body, named, MAX_BATCH), reader.read(body, MAX_BATCH, named)
     if isinstance(both, Problem):
         assert isinstance(expected, reader.Refusal)
         assert both.status == expected.status

@@ -32,18 +32,24 @@ schemathesis.openapi.media_type(
 )
 
 
-def taking(media_type: str) -> dict[str, Any]:
-    """The document with one way to send a batch; it cannot say that only one of the two needs a symbol in the query."""
+def taking(media_type: str, *, named: bool) -> dict[str, Any]:
+    """The document with one way to send a batch and to say its symbol, of which it cannot say that one is needed."""
     document = openapi(SETTINGS)
     operation = document["paths"]["/add_batch/"]["post"]
     content = operation["requestBody"]["content"]
     operation["requestBody"]["content"] = {media_type: content[media_type]}
-    operation["parameters"] = [one | {"required": True} for one in operation["parameters"] if media_type == BINARY]
+    operation["parameters"] = [one | {"required": True} for one in operation["parameters"] if named]
+    batch = document["components"]["schemas"]["Batch"]
+    if named:
+        batch["properties"]["symbol"] = False
+    else:
+        batch["required"].append("symbol")
     return document
 
 
-schema = schemathesis.openapi.from_dict(taking("application/json"))
-binary = schemathesis.openapi.from_dict(taking(BINARY)).include(path="/add_batch/")
+schema = schemathesis.openapi.from_dict(taking("application/json", named=False))
+named = schemathesis.openapi.from_dict(taking("application/json", named=True)).include(path="/add_batch/")
+binary = schemathesis.openapi.from_dict(taking(BINARY, named=True)).include(path="/add_batch/")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,15 @@ def service() -> Iterator[Process]:
 @hypothesis.settings(max_examples=20, derandomize=True, database=None, deadline=None)
 def test_what_is_described_is_what_is_answered(case: schemathesis.Case[Any], service: Process) -> None:
     """Requests made from the document are answered as it says, the good ones and the bad ones."""
+    case.call_and_validate(base_url=service.url)
+
+
+@named.parametrize()
+@hypothesis.settings(max_examples=20, derandomize=True, database=None, deadline=None)
+def test_batches_whose_symbol_is_in_the_query_are_answered_as_described(
+    case: schemathesis.Case[Any], service: Process
+) -> None:
+    """Batches in JSON that leave the symbol to the query are answered as the document says."""
     case.call_and_validate(base_url=service.url)
 
 
