@@ -27,7 +27,7 @@ from .codec import BLOCK
 from .levels import NAME_BYTES, Geometry, Layout
 from .memory import RecordLock, SharedMemory
 from .series import MAX_PRICE, NotHeldError, PriceError, Series, Statistics, Windows
-from .symbols import Holding, MemoryReserveError, Symbols, TooManySymbolsError, UnknownSymbolError
+from .symbols import Holding, MemoryReserveError, PositionError, Symbols, TooManySymbolsError, UnknownSymbolError
 
 __all__ = [
     "BLOCK",
@@ -38,6 +38,7 @@ __all__ = [
     "Layout",
     "MemoryReserveError",
     "NotHeldError",
+    "PositionError",
     "PriceError",
     "RecordLock",
     "Series",

@@ -56,6 +56,14 @@ class TooManySymbolsError(Exception):
         super().__init__(f"there are {max_symbols} symbols already, which is the limit")
 
 
+class PositionError(Exception):
+    """The batch does not begin where the symbol's prices end: ``count`` of them were added before."""
+
+    def __init__(self, at: int, count: int) -> None:
+        super().__init__(f"the batch is to begin at position {at}, but {count} prices were added before")
+        self.count = count
+
+
 class MemoryReserveError(Exception):
     """The batch needs new memory, and the machine has little left."""
 
@@ -123,10 +131,14 @@ class Symbols:
             if name is not None:
                 yield name[1].decode()
 
-    def append(self, symbol: str, prices: Prices) -> int:
+    def append(self, symbol: str, prices: Prices, at: int | None = None) -> int:
         """Append a batch to a symbol, which its first batch creates, and return the new count. O(len(prices)).
 
+        Where it is said ``at`` which position the batch begins, it is appended there or not at all: so whoever does not
+        know whether a batch is in sends it again, and it is in once.
+
         Raises:
+            PositionError: the symbol has more prices than that, or fewer; one that is unknown has none.
             TooManySymbolsError: the symbol is new, and the limit is reached.
             MemoryReserveError: new memory is needed, and ``may_grow`` said no.
             PriceError, ValueError: as ``Series.append``, or the name is too long or has a lone surrogate.
@@ -137,7 +149,7 @@ class Symbols:
         """
         while True:
             occupant = self._seen.get(symbol) or self._look_up(symbol)
-            count = self._create(symbol, prices) if occupant is None else self._append(occupant, prices)
+            count = self._create(symbol, prices, at) if occupant is None else self._append(occupant, prices, at)
             if count is not None:
                 return count
             self._seen.pop(symbol, None)
@@ -246,19 +258,21 @@ class Symbols:
         """Bytes of a slot, from its start, that its symbol may have to itself or a deleted one has left. O(1)."""
         return self._serials[self.layout.entry_word(slot) + USED_WORD]
 
-    def _append(self, occupant: _Occupant, prices: Prices) -> int | None:
+    def _append(self, occupant: _Occupant, prices: Prices, at: int | None) -> int | None:
         """Append to a symbol that was found; None if it has been deleted since."""
         lock = self._memory.slot_locks[occupant.slot]
         lock.acquire()
         try:
             if not self._is_current(occupant):
                 return None
+            if at is not None and at != occupant.series.count:
+                raise PositionError(at, occupant.series.count)
             self._refuse_growth(occupant.series, prices)
             return occupant.series.append(prices)
         finally:
             lock.release()
 
-    def _create(self, symbol: str, prices: Prices) -> int | None:
+    def _create(self, symbol: str, prices: Prices, at: int | None) -> int | None:
         """Create a symbol with its first batch; None if somebody else just did."""
         try:
             name = symbol.encode()
@@ -269,6 +283,8 @@ class Symbols:
         with self._memory.name_lock(name):
             if self._look_up(symbol) is not None:
                 return None
+            if at:
+                raise PositionError(at, 0)
             free = [slot for slot in range(self.layout.max_symbols) if self._serial(slot) == 0]
             if not free:
                 raise TooManySymbolsError(self.layout.max_symbols)

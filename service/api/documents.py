@@ -128,6 +128,7 @@ class Problem(TypedDict):
     title: Annotated[str, "The status in words."]
     status: Annotated[int, Schema(minimum=400, maximum=599), "The status once more."]
     detail: Annotated[str, "One sentence for a person."]
+    count: NotRequired[Annotated[Count, "Prices ever appended to the symbol, where that is what is wrong."]]
     errors: NotRequired[Annotated[list[Place], Schema(minItems=1, maxItems=1), "The place, where one can be named."]]
 
 

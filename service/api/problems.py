@@ -13,18 +13,27 @@ from typing import Final
 
 import orjson
 
+from aggregation import PositionError
+
 from . import documents
 
 PROBLEM_JSON = "application/problem+json"
 
+MOST_POSITION: Final = 2**63 - 1
+"""A price cannot have a larger one: counts are kept in 64 bits."""
+
 
 @dataclass(frozen=True)
 class Problem:
-    """One refusal: the status, one sentence for a person, and where a place can be named, a JSON pointer to it."""
+    """One refusal: the status, one sentence for a person, and where a place can be named, a JSON pointer to it.
+
+    Where a program can go on from it, it has the prices ever appended to the symbol.
+    """
 
     status: HTTPStatus
     detail: str
     pointer: str | None = None
+    count: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> bytes:
@@ -35,6 +44,8 @@ class Problem:
             "status": self.status.value,
             "detail": self.detail,
         }
+        if self.count is not None:
+            document["count"] = self.count
         if self.pointer is not None:
             document["errors"] = [{"pointer": f"#{self.pointer}", "detail": self.detail}]
         return orjson.dumps(document)
@@ -49,6 +60,16 @@ def sentence(error: Exception) -> str:
 def wrong_k(max_k: int) -> Problem:
     """There is no such window."""
     return Problem(HTTPStatus.BAD_REQUEST, f"k must be a whole number from 1 to {max_k}.")
+
+
+def wrong_position(name: str) -> Problem:
+    """What is said in this field is no position."""
+    return Problem(HTTPStatus.BAD_REQUEST, f"{name} must be a whole number from 0 to {MOST_POSITION}.")
+
+
+def wrong_place(error: PositionError) -> Problem:
+    """A batch does not begin where the symbol's prices end."""
+    return Problem(HTTPStatus.PRECONDITION_FAILED, sentence(error), count=error.count)
 
 
 def not_a_number(index: int) -> Problem:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from .problems import Problem, wrong_k
+from .problems import MOST_POSITION, Problem, wrong_k, wrong_position
 
 QUERIES_REMEMBERED: Final = 256
 """Dashboards repeat at most symbols × windows queries, 80 by default; the rest of the room is slack."""
@@ -20,10 +21,15 @@ class Window(NamedTuple):
     k: int
 
 
+_POSITION: Final = re.compile("0|[1-9][0-9]{0,18}")
+"""int() would also take "01", "+1" and full-width digits."""
+
+
 class Target(NamedTuple):
-    """Where a batch is to go, as far as the query of its request says."""
+    """Where a batch is to go, as far as its query says: to which symbol, and its first price to which position."""
 
     symbol: str | None
+    at: int | None
 
 
 def missing(name: str) -> Problem:
@@ -52,6 +58,10 @@ def _read_fields(query: str, needed: tuple[str, ...], known: tuple[str, ...] = (
     return values
 
 
+def _is_position(text: str) -> bool:
+    return _POSITION.fullmatch(text) is not None and int(text) <= MOST_POSITION
+
+
 @lru_cache(maxsize=QUERIES_REMEMBERED)
 def read_query(query: str, max_k: int) -> Window | Problem:
     """Read ``symbol=…&k=…``. k is matched literally: int() would also take "01", "+1" and full-width digits."""
@@ -72,9 +82,14 @@ def read_symbol_query(query: str) -> str | Problem:
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)
 def read_target(query: str) -> Target | Problem:
-    """Read the query of a batch, which may say ``symbol=…``."""
-    values = _read_fields(query, (), ("symbol",))
-    return values if isinstance(values, Problem) else Target(values.get("symbol"))
+    """Read the query of a batch, which may say ``symbol=…`` and ``at=…``."""
+    values = _read_fields(query, (), ("symbol", "at"))
+    if isinstance(values, Problem):
+        return values
+    at = values.get("at")
+    if at is not None and not _is_position(at):
+        return wrong_position("at")
+    return Target(values.get("symbol"), None if at is None else int(at))
 
 
 def read_segment(segment: str) -> str | Problem:

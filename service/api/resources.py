@@ -18,6 +18,7 @@ from aggregation import (
     BLOCK,
     MAX_PRICE,
     MemoryReserveError,
+    PositionError,
     PriceError,
     Symbols,
     TooManySymbolsError,
@@ -28,7 +29,7 @@ from service.logs import CHANGES, REQUESTS, fields
 from .batch import Batch, Body, choose_reader
 from .compactor import Compactor
 from .documents import write_health, write_overview, write_receipt, write_statistics, write_windows
-from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, sentence
+from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, sentence, wrong_place
 from .query import read_query, read_segment, read_symbol_query, read_target
 
 changes = logging.getLogger(CHANGES)
@@ -91,7 +92,7 @@ class Resources:
         self._max_batch = symbols.geometry.max_batch
 
     def add_batch(self, question: Question, body: Body) -> bytes | Problem:
-        """``POST /add_batch/``: append a batch. O(len(body))."""
+        """``POST /add_batch/``: append a batch, and if it is said at which position, there alone. O(len(body))."""
         read = choose_reader(question.media_type, question.encoding)
         if isinstance(read, Problem):
             return read
@@ -99,15 +100,17 @@ class Resources:
         if isinstance(target, Problem):
             return target
         batch = read(body, target.symbol, self._max_batch)
-        return batch if isinstance(batch, Problem) else self._append(batch)
+        return batch if isinstance(batch, Problem) else self._append(batch, target.at)
 
-    def _append(self, batch: Batch) -> bytes | Problem:
+    def _append(self, batch: Batch, at: int | None) -> bytes | Problem:
         symbol, prices = batch
         try:
-            count = self._symbols.append(symbol, prices)
+            count = self._symbols.append(symbol, prices, at)
         except BlockingIOError:
             self._tidy()  # it may be a place that is wanted, and not clean yet
-            return Busy.until(partial(self._append, batch))
+            return Busy.until(partial(self._append, batch, at))
+        except PositionError as error:
+            return wrong_place(error)
         except PriceError as error:
             detail = f"Every one of values must be within ±{MAX_PRICE:g}."
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=f"/values/{error.index}")

@@ -6,10 +6,12 @@ they are remembered, with a ``Ticket``: the resource that they led to, and what 
 remembered head is answered by that resource in the very call of the event loop that received it; all others are handed
 to the framework as if nobody stood before it.
 
-**What is the same.** Every byte of the head, but for the digits of Content-Length, which are checked one by one. Never
-remembered are heads with Expect, Transfer-Encoding or Upgrade, of HTTP/1.0, of other methods than GET and POST, a GET
-with a body, and what closes the connection. A refusal of the framework is not remembered either: only what a resource
-said, which is asked anew each time.
+**What is the same.** Every byte of the head, but for digits that differ from each request of a client to the next:
+those of Content-Length, which are checked one by one, and those of a position in the query (``at=1000``). A head is
+remembered as if the position were blank, and the resource is told what it really is. Never remembered are heads with
+Expect, Transfer-Encoding or Upgrade, of HTTP/1.0, of other methods than GET and POST, a GET with a body, and what
+closes the connection. A refusal of the framework is not remembered either: only what a resource said, which is asked
+anew each time.
 
 **What is taken.** One whole request at a time. Where another follows in the same bytes, or a head comes in pieces, the
 framework takes it all: pipelined requests have their turns there. A body that has not come whole is put together here,
@@ -18,6 +20,7 @@ and takes no more memory than has come of it, whatever its head announced.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
@@ -42,6 +45,9 @@ _LENGTH: Final = b"ength: "
 _LENGTH_LINE: Final = b"\r\ncontent-length: "
 MOST_DIGITS: Final = 9
 """Of a Content-Length that is looked at here: more than any body has, and no number that takes long to read."""
+
+_POSITION: Final = re.compile(rb"[A-Z]+ [^ ?#]*\?((?:[^ #]*&)?at=)([0-9]{1,19})[&# ]")
+"""The beginning of a head with a position in its query: what stands before it there, and its digits."""
 
 _POST: Final = ord("P")
 _HOLE: Final = b"\0"
@@ -139,24 +145,20 @@ class Door:
             key = key[:at] + _HOLE + key[key.index(b"\r", at) :]
         elif method != "GET" or "content-length" in headers:
             return
+        key, query = _without_position(key, ticket.question.query)
         if len(self._tickets) >= MOST_HEADS:
             self._tickets.clear()
-        self._tickets[key] = ticket._replace(head=key), len(key), 0
+        question = ticket.question._replace(query=query)
+        self._tickets[key] = ticket._replace(head=key, question=question), len(key), 0
 
     def look(self, size: int) -> Found | None:
         """What the first ``size`` bytes of ``RECEIVED`` ask for, if they begin with a remembered head. O(len(head))."""
         if RECEIVED[0] != _POST:
-            return self._tickets.get(bytes(VIEW[:size])) if size <= MOST_HEAD_BYTES else None
+            head = bytes(VIEW[:size]) if size <= MOST_HEAD_BYTES else b""
+            return self._tickets.get(head) or self._look_around_position(head)
         end = RECEIVED.find(HEAD_END, 0, min(size, MOST_HEAD_BYTES)) + len(HEAD_END)
         head = bytes(VIEW[:end])
-        found = self._with_length.get(head)
-        if found is None:
-            found = self._look_around_length(head)
-            if found is not None:
-                if len(self._with_length) >= MOST_HEADS:
-                    self._with_length.clear()
-                self._with_length[head] = found
-        return found
+        return self._with_length.get(head) or self._look_around_length(head)
 
     def _look_around_length(self, head: bytes) -> Found | None:
         """What a head asks for that is remembered with another Content-Length, or with this one. O(len(head))."""
@@ -165,9 +167,39 @@ class Door:
             return None
         at = name + len(_LENGTH)
         stop = head.find(b"\r", at)
-        found = self._tickets.get(head[:at] + _HOLE + head[stop:])
+        digits = head[at:stop]
+        if not digits.isdigit() or len(digits) > MOST_DIGITS or (length := int(digits)) > self._max_body:
+            return None
+        key = head[:at] + _HOLE + head[stop:]
+        found = self._tickets.get(key)
+        if found is None:
+            found = self._look_around_position(key)
+            return found and (found[0], len(head), length)  # another position each time: not to be remembered
+        if len(self._with_length) >= MOST_HEADS:
+            self._with_length.clear()
+        self._with_length[head] = found = found[0], len(head), length
+        return found
+
+    def _look_around_position(self, head: bytes) -> Found | None:
+        """What a head asks for that is remembered with a blank position in its query. O(len(head))."""
+        place = _POSITION.match(head)
+        if place is None:
+            return None
+        begin, end = place.span(2)
+        found = self._tickets.get(head[:begin] + head[end:])
         if found is None:
             return None
-        digits = head[at:stop]
-        length = int(digits) if digits.isdigit() and len(digits) <= MOST_DIGITS else self._max_body + 1
-        return (found[0], len(head), length) if length <= self._max_body else None
+        ticket, at = found[0], len(place[1])
+        query = ticket.question.query
+        question = ticket.question._replace(query=f"{query[:at]}{place[2].decode()}{query[at:]}")
+        return ticket._replace(question=question, head=head), len(head), 0
+
+
+def _without_position(head: bytes, query: str) -> tuple[bytes, str]:
+    """A head and its query, both without the digits of a position, if there is one: as they are where it is blank."""
+    place = _POSITION.match(head)
+    if place is None or not query.startswith((place[1] + place[2]).decode()):
+        return head, query
+    begin, end = place.span(2)
+    at = len(place[1])
+    return head[:begin] + head[end:], query[:at] + query[at + end - begin :]

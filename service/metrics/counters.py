@@ -55,7 +55,7 @@ BOUNDS: Final = (
 BUCKETS: Final = len(BOUNDS) + 1
 ROW_CELLS: Final = BUCKETS + 1
 
-STATUSES: Final = (200, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 417, 422, 500, 503, 507)
+STATUSES: Final = (200, 204, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 417, 422, 500, 503, 507)
 """What is counted by its number; whatever else there may be is counted together, as ``OTHER_STATUS``."""
 
 OTHER_STATUS: Final = "other"

@@ -10,6 +10,7 @@ from aggregation import (
     Geometry,
     Layout,
     MemoryReserveError,
+    PositionError,
     Series,
     SharedMemory,
     Symbols,
@@ -141,6 +142,39 @@ def test_a_later_batch_that_is_refused() -> None:
     with pytest.raises(ValueError, match="price 1"):
         symbols.append("A", [2.0, np.inf])
     assert symbols.count("A") == 1
+
+
+def test_a_batch_is_appended_at_its_position_or_not_at_all() -> None:
+    """One that is sent again, or out of order, is refused with the count, and changes nothing; the right one is in."""
+    memory = SharedMemory(Layout(SMALL, max_symbols=2))
+    mine, yours = Symbols(memory), Symbols(memory)
+    for at, size, count in ((0, 3, 3), (3, 20, 23), (23, 1, 24)):
+        for wrong in (count, at + 1, 2**63 - 1):
+            with pytest.raises(PositionError, match=f"{at} prices were added") as refused:
+                yours.append("A", np.zeros(size), wrong)
+            assert refused.value.count == at
+        assert mine.append("A", np.arange(at, at + size), at) == count
+        for again in (mine, yours):
+            with pytest.raises(PositionError) as refused:
+                again.append("A", np.zeros(size), at)
+            assert refused.value.count == count
+    assert mine.append("A", [24.0]) == 25
+    assert mine.series("A").prices(0, 25).tolist() == list(range(25))
+
+
+def test_an_unknown_symbol_begins_at_position_0() -> None:
+    """Elsewhere its first batch is refused and creates nothing, also where there is no room, or it was deleted."""
+    symbols = new_symbols(max_symbols=1)
+    for _ in range(2):
+        with pytest.raises(PositionError) as refused:
+            symbols.append("A", [1.0], 5)
+        assert (refused.value.count, list(symbols)) == (0, [])
+        assert symbols.append("A", [1.0, 2.0], 0) == 2
+        with pytest.raises(PositionError):
+            symbols.append("B", [1.0], 2)
+        with pytest.raises(TooManySymbolsError):
+            symbols.append("B", [1.0], 0)
+        symbols.delete("A")
 
 
 def test_two_sets_over_one_memory() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-from aggregation import MemoryReserveError, TooManySymbolsError
+from aggregation import MemoryReserveError, PositionError, TooManySymbolsError
 from service.api.access import NO_TOKEN, READ_ONLY
 from service.api.batch import UNSERVED_TYPE
 from service.api.problems import (
@@ -20,10 +20,11 @@ from service.api.problems import (
     Problem,
     sentence,
     wrong_k,
+    wrong_place,
 )
 from service.settings import KIBIBYTE, Settings
 
-from .schemas import NOT_A_BATCH, Json, examples, ref
+from .schemas import BATCH, NOT_A_BATCH, Json, examples, ref
 
 HEAD_LIMIT: Final = 8 * KIBIBYTE
 """The framework's limit for a URL and headers together."""
@@ -55,6 +56,8 @@ def _reasons(settings: Settings) -> dict[int, str]:
         405: "The path does not serve that method.",
         408: f"The request did not arrive whole within {settings.request_seconds:g} s. The connection is closed.",
         409: f"The symbol would be one more than {settings.max_symbols}. Delete one, or raise `--max-symbols`.",
+        412: "The symbol does not have as many prices as `at` says, but `count`. If the batch ends there, it had arrived "
+        "before. Nothing was appended.",
         413: f"The body is larger than {settings.max_body:,} bytes, or URL and headers together than {HEAD_LIMIT:,}.",
         415: "`Content-Type` is neither absent nor one that is listed, or there is a `Content-Encoding`.",
         417: "`Expect` asks for anything but `100-continue`.",
@@ -76,6 +79,7 @@ def _problems(settings: Settings) -> list[Problem]:
         READ_ONLY,
         UNKNOWN_SYMBOL,
         Problem(HTTPStatus.CONFLICT, sentence(TooManySymbolsError(settings.max_symbols))),
+        wrong_place(PositionError(0, len(BATCH["values"]))),
         UNSERVED_TYPE,
         NOT_A_BATCH,
         DEFECT,

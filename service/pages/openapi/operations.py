@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from service.api import documents
 from service.api.access import Scope
+from service.api.problems import MOST_POSITION
 from service.metrics.exposition import CONTENT_TYPE
 from service.settings import Settings
 
@@ -104,6 +105,8 @@ def operations(settings: Settings) -> list[Operation]:
     name = ref("Symbol")
     symbol = _parameter("symbol", "query", "Whose prices, percent-encoded where it must be.", name, "EURUSD")
     of_batch = _parameter("symbol", "query", "Needed in binary, and in JSON where the body does not name it.", name)
+    positions = {"type": "integer", "minimum": 0, "maximum": MOST_POSITION}
+    at = _parameter("at", "query", "Append only if so many prices were added before.", positions)
     in_path = _parameter("symbol", "path", "Percent-encoded: `/symbols/EUR%2FUSD`.", name, "EURUSD")
     ks = {"type": "integer", "minimum": 1, "maximum": settings.max_k}
     k = _parameter("k", "query", "The window: the last 10^k prices. Digits only, as in `4`.", ks, 1)
@@ -112,10 +115,10 @@ def operations(settings: Settings) -> list[Operation]:
             Route("post", "/add_batch/", "addBatch", Scope.WRITE, "Prices"),
             f"Append a batch of prices. Appends 1 to {settings.max_batch:,} prices to a symbol, all or none of them. A "
             f"symbol's first batch creates it; there may be {settings.max_symbols:,}. Once this is answered, every "
-            "query sees them.",
+            "query sees them. Whoever loses the answer to a batch that says `at` sends the same again: it is in once.",
             ok(settings, documents.Receipt, "All prices are appended."),
-            refused=(409, 415, 422, 507),
-            more={"parameters": [of_batch], "requestBody": _batch(settings)},
+            refused=(409, 412, 415, 422, 507),
+            more={"parameters": [of_batch, at], "requestBody": _batch(settings)},
         ),
         Operation(
             Route("get", "/stats/", "getStatistics", Scope.READ, "Prices"),

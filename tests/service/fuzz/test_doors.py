@@ -17,6 +17,7 @@ BINARY = request("POST", "/add_batch?symbol=A", "Content-Type: application/octet
 SAID_AGAIN = st.sampled_from(
     [
         BINARY,
+        *(request("POST", f"/add_batch?symbol=A&at={at}", body=b'{"values": [1.5]}') for at in (0, 1, 2, 3, 9)),
         *(request("GET", target) for target in ("/stats?symbol=A&k=1", "/stats/all?symbol=A", "/symbols", "/health")),
     ]
 )

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from tests.aggregation.oracle import History
 from tests.service.fuzz.effort import bounded, done
 from tests.support.bodies import BAD_QUERIES, NOT_A_BATCH, NOT_JSON
-from tests.support.load import Client, assert_answer
+from tests.support.load import Client, assert_answer, batch
 from tests.support.process import Process, running
 
 MAX_SYMBOLS = 3
@@ -48,15 +48,27 @@ class Conversation(RuleBasedStateMachine):
         """A larger batch, so that blocks are completed and rings go around."""
         self.add(symbol, [centre + 0.001 * (number % 17) for number in range(size)])
 
-    def add(self, symbol: str, prices: list[float]) -> None:
+    def add(self, symbol: str, prices: list[float], target: str = "/add_batch/") -> None:
         done["requests"] += 1
-        status, receipt = self.client.add(symbol, prices).told
+        status, receipt = self.client.request("POST", target, batch(symbol, prices)).told
         if symbol not in self.histories and len(self.histories) == MAX_SYMBOLS:
             assert status == 409
             return
         history = self.histories.setdefault(symbol, History())
         history.append(prices)
         assert (status, receipt) == (200, {"symbol": symbol, "added": len(prices), "count": history.count})
+
+    @rule(symbol=st.sampled_from(NAMES), off=st.sampled_from([0, 0, -1, 1]), size=st.integers(1, 9))
+    def add_at_a_position(self, symbol: str, off: int, size: int) -> None:
+        """A batch for where the prices end, or beside it."""
+        done["requests"] += 1
+        count = self.histories[symbol].count if symbol in self.histories else 0
+        at = max(0, count + off)
+        if at == count:
+            self.add(symbol, [1.5] * size, f"/add_batch/?at={at}")
+        else:
+            answer = self.client.request("POST", f"/add_batch/?at={at}", batch(symbol, [1.5] * size))
+            assert (answer.status, answer.document["count"]) == (412, count)
 
     @rule(symbol=st.sampled_from(NAMES))
     def delete(self, symbol: str) -> None:

@@ -89,6 +89,24 @@ def test_a_batch_waits_for_the_lock_and_nobody_waits_for_it(service: Forked, wir
     assert count_of(wire.ask(stats("A")), 4) == 30
 
 
+def test_a_batch_with_a_position_that_waits_for_the_lock_is_412_if_another_comes_first(
+    service: Forked, wire: Wire
+) -> None:
+    """Where a batch belongs is looked at when the lock is there: of two that wait for one position, one is in."""
+    one = request("POST", "/add_batch?at=10", body=batch("A", numbers(0, 10, 30)))
+    with locked(service), Wire(service.port) as other:
+        wire.send(one)
+        see_it_wait(service, wire)
+        other.send(one)
+        see_it_wait(service, other)
+        service.shared.slot_locks[0].release()
+        told = [wire.answer(), other.answer()]
+        service.shared.slot_locks[0].acquire()
+    assert sorted(answer.status for answer in told) == [200, 412]
+    assert {answer.document["count"] for answer in told} == {30}
+    assert count_of(wire.ask(stats("A")), 4) == 30
+
+
 def test_a_large_batch_that_comes_in_pieces_waits_for_the_lock(service: Forked, wire: Wire) -> None:
     """The same where the body was received at the door, piece by piece: it is appended whole, once."""
     whole = added("A", 10, 10_010)

@@ -75,6 +75,45 @@ def test_a_post_is_remembered_but_for_its_content_length() -> None:
     assert seen(Door(100), POST + b"\r\n\r\n") is None
 
 
+AT = b"POST /add_batch?x=at=1&at=%b&symbol=A HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\nX: ?at=5&"
+
+
+@pytest.mark.parametrize("remembered", [b"7", b"0", b"", b"9" * 19])
+def test_a_post_is_remembered_but_for_the_position_in_its_query(remembered: bytes) -> None:
+    """Its resource is told which position it is, whichever was remembered; nothing but digits may differ."""
+    door = Door(1 << 20)
+    question = Question((AT % remembered).split(b"?", 1)[1].split(b" ")[0].decode(), "application/octet-stream")
+    door.remember(AT % remembered, "POST", ["host", "content-length"], Ticket(nothing, question, 16))
+
+    def look(head: bytes) -> Ticket | None:
+        whole = head + b"\r\n\r\n"
+        RECEIVED[: len(whole)] = whole
+        found = door.look(len(whole))
+        assert found is None or found[1:] == (len(whole), 8)
+        return found and found[0]
+
+    for at in (b"0", b"1", b"12345", b"007", b"9" * 19):
+        ticket = look(AT % at)
+        assert ticket is not None
+        assert ticket.question == question._replace(query=f"x=at=1&at={at.decode()}&symbol=A")
+        assert ticket.request(b"12345678") == AT % at + b"\r\n\r\n12345678"
+    for at in (b"\0", b"-1", b"+1", b"1 ", b"1&", b"1#", b"x", b"\xd9\xa1", b"1" * 20, b"%31"):
+        assert look(AT % at) is None
+    for other in ((b"=A ", b"=B "), (b"x=at=1", b"x=at=2"), (b"?at=5", b"?at=6"), (b"POST", b"PUT"), (b"?x", b"#x")):
+        assert look((AT % b"7").replace(*other)) is None
+
+
+def test_growing_positions_take_no_memory_at_the_door() -> None:
+    """However many positions come, one head is remembered."""
+    door = Door(1 << 20)
+    door.remember(AT % b"0", "POST", ["content-length"], Ticket(nothing, Question("x=at=1&at=0&symbol=A"), 16))
+    for at in range(3 * MOST_HEADS):
+        whole = AT % b"%d" % at + b"\r\n\r\n"
+        RECEIVED[: len(whole)] = whole
+        assert door.look(len(whole)) is not None
+    assert (len(door), len(door._with_length)) == (1, 0)
+
+
 @pytest.mark.parametrize("header", ["expect", "transfer-encoding", "upgrade"])
 def test_heads_that_are_never_remembered(header: str) -> None:
     """Not what needs more than an answer, nor other methods or versions, nor a GET with a body, nor a long head."""
@@ -217,6 +256,12 @@ def test_what_is_remembered_never_reaches_the_framework(
                     taken[0] = False
                     assert wire.ask(*pieces).status == 200
                     assert taken[0] == no_door
+            for at in range(8):
+                taken[0] = False
+                target = f"/add_batch?symbol=B&at={3 * at}"
+                octets = request("POST", target, bearer, "Content-Type: application/octet-stream", body=bytes(24))
+                assert wire.ask(octets).document["count"] == 3 * at + 3
+                assert taken[0] == (no_door or at == 0)
 
 
 def test_a_large_batch_does_not_make_the_next_one_on_its_connection_old(shared_service: Forked) -> None:

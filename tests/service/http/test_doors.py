@@ -32,7 +32,12 @@ class Known:
         self.stats = self.get("/stats?symbol=A&k=1")
         self.json = self.post(JSON)
         self.binary = self.post(OCTETS, "/add_batch/?symbol=B", "Content-Type: application/octet-stream")
+        self.positioned = self.at("0")
         self.all = [self.json, self.binary, self.stats, self.get("/stats/all/?symbol=A"), self.get("/symbols/"), HEALTH]
+
+    def at(self, position: str) -> bytes:
+        """A batch for a position; where that is not the right one, it is 412."""
+        return self.post(OCTETS, f"/add_batch?at={position}&symbol=A", "Content-Type: application/octet-stream")
 
     def get(self, target: str, *headers: str, method: str = "GET") -> bytes:
         return request(method, target, *self.token, *headers)
@@ -55,6 +60,7 @@ def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with doors(*options, tls=context, max_symbols=3, max_k=2, max_body=MAX_BODY, request_seconds=1.0) as both:
         for one in known.all:
             assert both.alike(one, one, last(HEALTH)).count(b"HTTP/1.1 200 OK") == 3
+        assert both.alike(*[known.positioned] * 2, last(HEALTH)).count(b"HTTP/1.1 412 ") == 2
         yield both, known
 
 
@@ -66,9 +72,10 @@ def closing(known: Known) -> bytes:
 def test_a_remembered_request_split_at_every_byte(either: tuple[Doors, Known]) -> None:
     """However a request is cut into two, its answer is the same, and so is what follows it."""
     both, known = either
-    for one in (known.json, known.binary, known.stats):
+    for one in (known.positioned, known.json, known.binary, known.stats):
         pieces = [piece for at in range(1, len(one)) for piece in (one[:at], one[at:])]
-        assert both.alike(*pieces, one, closing(known)).count(b"HTTP/1.1 200 OK") == len(pieces) // 2 + 2
+        told = both.alike(*pieces, one, closing(known))
+        assert told.count(b"HTTP/1.1 412 " if one is known.positioned else b"HTTP/1.1 200 OK") >= len(pieces) // 2 + 1
 
 
 def test_a_remembered_request_byte_by_byte_and_pipelining(either: tuple[Doors, Known]) -> None:
@@ -82,7 +89,7 @@ def test_a_remembered_request_byte_by_byte_and_pipelining(either: tuple[Doors, K
     both.alike(known.binary[:-8], known.binary[-8:] + known.binary[:-8], known.binary[-8:] + closing(known))
 
 
-@pytest.mark.parametrize("name", ["stats", "json", "binary"])
+@pytest.mark.parametrize("name", ["stats", "json", "binary", "positioned"])
 def test_a_head_that_differs_in_one_byte_from_a_remembered_one(either: tuple[Doors, Known], name: str) -> None:
     """One byte replaced, left out or added anywhere in a head: as if nothing were remembered."""
     both, known = either
@@ -128,6 +135,31 @@ def test_content_length_of_a_remembered_head(either: tuple[Doors, Known], length
     both.alike(one.removesuffix(JSON), last(HEALTH))
     both.alike(one.ljust(MAX_BODY + 1), last(HEALTH))
     both.alike(known.json, closing(known))
+
+
+POSITIONS = ("", "1", "00", "01", "+1", "-1", "1_0", "%31", "１", "1.0", "1e9", "0&at=0", "0#", "9" * 19, "9" * 20)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_the_position_in_a_remembered_head(either: tuple[Doors, Known], position: str) -> None:
+    """Whatever stands where digits stood is refused by the same rules: 412, or 400, or not HTTP at all."""
+    both, known = either
+    assert b"HTTP/1.1 200 OK" not in both.alike(known.at(position), known.at(position).removesuffix(OCTETS))
+    told = both.alike(*[known.at(position)] * 2, known.positioned, last(HEALTH))
+    assert b"HTTP/1.1 412 " in told or b"HTTP/1.1 400 " in told
+    both.alike(closing(known))
+
+
+def test_a_batch_with_its_position_is_in_once_through_either_door(either: tuple[Doors, Known]) -> None:
+    """Remembered or not, in one piece or cut: the first is in, the next are told how many there are."""
+    both, known = either
+    count = int(re.findall(rb'"A","count":(\d+)', both.alike(closing(known)))[0])
+    for cut in (len(known.positioned), 30, -8, -1):
+        one = known.at(str(count))
+        told = both.alike(one[:cut], one[cut:] + one, one, last(HEALTH))
+        assert re.findall(rb"HTTP/1.1 (\d+)", told) == [b"200", b"412", b"412", b"200"]
+        count += 2
+        assert told.count(b'"count":%d' % count) == 3
 
 
 def test_what_is_never_remembered(either: tuple[Doors, Known]) -> None:

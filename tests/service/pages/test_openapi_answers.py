@@ -62,6 +62,7 @@ REQUESTS: list[tuple[int, str, str, str, Json]] = [
     (200, "post", "/add_batch/", "/add_batch/", {"json": {"symbol": "EUR/USD", "values": [1, 2]}}),
     (400, "post", "/add_batch/", "/add_batch/", {"content": b"{"}),
     (409, "post", "/add_batch/", "/add_batch/", {"json": {"symbol": "C", "values": [1.5]}}),
+    (412, "post", "/add_batch/", "/add_batch/?at=5", {"json": {"symbol": "A", "values": [1.5]}}),
     (413, "post", "/add_batch/", "/add_batch/", {"content": b" " * 5000}),
     (415, "post", "/add_batch/", "/add_batch/", {"content": b"{}", "headers": {"content-type": "text/xml"}}),
     (415, "post", "/add_batch/", "/add_batch/", {"content": b"{}", "headers": {"content-encoding": "gzip"}}),

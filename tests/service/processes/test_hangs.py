@@ -84,11 +84,11 @@ def test_the_lock_of_a_worker_that_is_stopped_is_released_and_nobody_stands_stil
     """Stopped with a symbol's lock, a worker holds up that symbol until it is replaced, and nothing else."""
     append = Symbols._append
 
-    def stop_at_13(symbols: Symbols, occupant: object, prices: list[float]) -> object:
+    def stop_at_13(symbols: Symbols, occupant: object, prices: list[float], at: int | None) -> object:
         if len(prices) == 13:
             symbols._memory.slot_locks[0].acquire()
             os.kill(os.getpid(), signal.SIGSTOP)
-        return append(symbols, occupant, prices)  # type: ignore[arg-type]
+        return append(symbols, occupant, prices, at)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Symbols, "_append", stop_at_13)
     with forked(replace(SETTINGS, hang_seconds=6.0)) as service, connected_to_each(service) as clients:
