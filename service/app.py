@@ -14,6 +14,7 @@ from service.http.door import Door
 from service.http.exchange import OneSlash, WholeRequest, number_routes
 from service.http.handlers import ProblemHandler, guarded, handler_of, metrics_handler
 from service.http.limits import Sweeper, Turns
+from service.http.origins import Origins
 from service.logs import report_left_out
 from service.metrics.counters import Counters, SharedMetrics
 from service.pages.dashboard import dashboard_handlers
@@ -55,6 +56,7 @@ def create_app(
     app.ctx.counters = counters
     app.ctx.turns = Turns()
     app.ctx.patience = min(settings.lock_seconds, settings.request_seconds)
+    app.ctx.origins = Origins(settings.allow_origin)
     app.ctx.door = Door(settings.max_body, is_open=not settings.no_door)
     compactor = Compactor(symbols, counters)
     ask = Resources(symbols, compactor)

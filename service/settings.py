@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from service.commands import Number
+from service.commands import Number, Origin
 
 if TYPE_CHECKING:
     from aggregation import Geometry, Layout
@@ -79,6 +79,9 @@ class Settings:
     token_file: str | None = _option(
         None, str, 'Who may come in: lines "read TOKEN" and "write TOKEN". Without it, everybody.'
     )
+    allow_origin: tuple[str, ...] = _option(
+        (), Origin(), "Have browsers let pages of this origin read answers; may be given several times."
+    )
     cert: str | None = _option(None, str, "Serve HTTPS with this certificate and its chain, a PEM file; needs --key.")
     key: str | None = _option(None, str, "The certificate's private key, a PEM file that is not encrypted.")
     no_door: bool = _option(
@@ -116,9 +119,14 @@ class Settings:
 def options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a click command every option of ``Settings``; each may come from the environment as well."""
     for one in reversed(fields(Settings)):
-        kind, flag = one.metadata["kind"], one.metadata["kind"] is bool
+        kind, several = one.metadata["kind"], isinstance(one.default, tuple)
         name = f"--{one.name.replace('_', '-')}"
-        command = click.option(name, type=kind, is_flag=flag, default=one.default, help=one.metadata["meaning"])(
-            command
-        )
+        command = click.option(
+            name,
+            type=kind,
+            is_flag=kind is bool,
+            multiple=several,
+            default=one.default,
+            help=one.metadata["meaning"],
+        )(command)
     return command

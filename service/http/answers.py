@@ -6,6 +6,7 @@ the same few, and nothing of a request gets into them, so an answer is written w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from sanic import HTTPResponse
@@ -18,20 +19,31 @@ _CONNECTION: Final = (b"connection: close\r\n", b"connection: keep-alive\r\n")
 _OK: Final = tuple(
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%bcontent-length: " % one for one in _CONNECTION
 )
-_NO_CONTENT: Final = tuple(b"HTTP/1.1 204 No Content\r\n%b\r\n" % one for one in _CONNECTION)
+_NO_CONTENT: Final = tuple(b"HTTP/1.1 204 No Content\r\n%b" % one for one in _CONNECTION)
 
 
-def written(answer: bytes | Problem, *, keep_alive: bool, head_only: bool = False) -> bytes:
-    """What a resource says, as the client receives it. O(len(answer))."""
+def written(answer: bytes | Problem, *, keep_alive: bool, head_only: bool = False, lines: bytes = b"") -> bytes:
+    """What a resource says, as the client receives it, with more lines of headers if there are any. O(len(answer))."""
     if not isinstance(answer, Problem):
         if not answer:
-            return _NO_CONTENT[keep_alive]
-        return b"%b%d\r\n\r\n%b" % (_OK[keep_alive], len(answer), b"" if head_only else answer)
+            return b"%b%b\r\n" % (_NO_CONTENT[keep_alive], lines)
+        return b"%b%d\r\n%b\r\n%b" % (_OK[keep_alive], len(answer), lines, b"" if head_only else answer)
     status, body = answer.status, answer.body()
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"content-type: {PROBLEM_JSON}"]
-    lines += [f"{name.lower()}: {value}" for name, value in answer.headers.items()]
-    head = "\r\n".join((*lines, "")).encode()
-    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, _CONNECTION[keep_alive], len(body), b"" if head_only else body)
+    head = b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\n%b%b%bcontent-length: %d\r\n\r\n" % (
+        status.value,
+        status.phrase.encode(),
+        PROBLEM_JSON.encode(),
+        header_lines(answer.headers),
+        lines,
+        _CONNECTION[keep_alive],
+        len(body),
+    )
+    return head if head_only else head + body
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are sent."""
+    return "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()).encode()
 
 
 def status_of(answer: bytes | Problem) -> int:

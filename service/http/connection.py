@@ -210,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
     def _send(self, said: bytes | Problem, ticket: Ticket, since: float, *, keep_alive: bool) -> None:
         """Count an answer, and send it."""
         self.counters.answered(ticket.cell, status_of(said), monotonic() - since)
-        self._transport.write(written(said, keep_alive=keep_alive))
+        self._transport.write(written(said, keep_alive=keep_alive, lines=ticket.lines))
         if not keep_alive:
             self.close(whole=self._arriving is None)
 

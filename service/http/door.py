@@ -63,12 +63,14 @@ class Ticket(NamedTuple):
         resource: who is asked.
         question: what the head says to it.
         cell: where its answers are counted.
+        lines: of headers that all its answers have besides.
         head: by which it was remembered.
     """
 
     resource: Resource
     question: Question
     cell: int
+    lines: bytes = b""
     head: bytes = b""
 
     def request(self, body: Body) -> bytes:

@@ -29,7 +29,7 @@ from service.api.batch import choose_reader
 from service.api.problems import Problem
 from service.metrics.counters import Counters, first_cell
 
-from .answers import Answer, RefusalError, written
+from .answers import Answer, RefusalError, header_lines, written
 from .door import Door, Ticket
 from .heads import BARE_LINE_FEED, CHUNK_LINE, DIGITS, HEAD_END, is_last, is_well_formed
 from .states import State
@@ -253,14 +253,17 @@ class Exchange(Http):
             self.keep_alive = False
         if self.expecting_continue:  # whether a body comes that was not asked for nobody can know
             self.expecting_continue = self.keep_alive = False
+        shared = protocol.app.ctx.origins.headers(request)
         if type(answer) is Answer:
+            lines = header_lines(shared)
             if answer.asked is not None and self.keep_alive and self._edition == self._door.edition:
-                self._door.remember(request.head, request.method, request.headers, Ticket(*answer.asked, cell))
-            whole = written(answer.said, keep_alive=self.keep_alive, head_only=bool(self.head_only))
+                self._door.remember(request.head, request.method, request.headers, Ticket(*answer.asked, cell, lines))
+            whole = written(answer.said, keep_alive=self.keep_alive, head_only=bool(self.head_only), lines=lines)
             self.response_func = None  # type: ignore[assignment] # as the framework itself does
             await self._send(whole)
             self.stage = Stage.IDLE
         else:
+            answer.headers.update(shared)
             await super().http1_response_header(data, end_stream)
         if self.request_body and self.keep_alive:
             self.connection.become(State.DRAINING)

@@ -123,4 +123,7 @@ class ProblemHandler(ErrorHandler):
             route = request.route.path if request is not None and request.route else "no route"
             log.error("failed at %s", route, exc_info=exception)
             return Answer(DEFECT)
-        return Answer(problem_of(exception))
+        problem = problem_of(exception)
+        methods = problem.headers.get("Allow", "")
+        preflight = request.app.ctx.origins.preflight(request, methods) if methods else None
+        return Answer(problem) if preflight is None else HTTPResponse(status=204, headers=preflight)

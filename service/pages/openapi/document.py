@@ -33,10 +33,16 @@ def openapi(settings: Settings) -> Json:
             "title": "tenfold",
             "version": VERSION,
             "summary": "Exact statistics over the last 10^k prices",
-            "description": _ABOUT.format(max_k=settings.max_k),
+            "description": _ABOUT.format(max_k=settings.max_k) + _shared(settings),
         },
         "servers": [{"url": "/", "description": "The service that this document comes from"}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths(settings),
         "components": components,
     }
+
+
+def _shared(settings: Settings) -> str:
+    """Whose pages may read answers, if any may."""
+    pages = " and ".join(f"`{origin}`" for origin in settings.allow_origin)
+    return f"\n\nPages of {pages} may ask from a browser, too." if pages else ""
