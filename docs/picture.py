@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from playwright.sync_api import sync_playwright
 
-from tests.service.pages.test_dashboard import launch
 from tests.support import prices
+from tests.support.browser import launch
 from tests.support.load import MAX_BATCH, Client
 from tests.support.process import running
 

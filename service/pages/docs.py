@@ -6,9 +6,9 @@ import orjson
 from sanic import HTTPResponse, Request
 
 from service.http.handlers import Handler
-from service.pages.files import body_handler
+from service.pages.files import TYPES, body_handler
 from service.pages.openapi.document import openapi
-from service.pages.openapi.page import STYLE, STYLE_PATH, render
+from service.pages.openapi.page import SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, render
 from service.settings import Settings
 
 
@@ -23,8 +23,9 @@ def openapi_handler(settings: Settings) -> Handler:
 
 
 def docs_handlers(settings: Settings) -> dict[str, Handler]:
-    """Make the handlers of the document as a page and of its style sheet, by path."""
+    """Make the handlers of the document as a page, of its style sheet and of its script, by path."""
     return {
-        "/docs": body_handler(render(openapi(settings)).encode(), "text/html; charset=utf-8"),
-        STYLE_PATH: body_handler(STYLE, "text/css; charset=utf-8"),
+        "/docs": body_handler(render(openapi(settings)).encode(), TYPES[".html"]),
+        STYLE_PATH: body_handler(STYLE, TYPES[".css"]),
+        SCRIPT_PATH: body_handler(SCRIPT, TYPES[".js"]),
     }

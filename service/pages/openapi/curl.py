@@ -9,12 +9,12 @@ from urllib.parse import quote, urlencode
 
 from .schemas import Json
 
-ADDRESS: Final = "TENFOLD"
-"""The shell variable that holds the address of the service."""
+ADDRESS: Final = "http://127.0.0.1:8000"
+"""Of the service, by default. The page puts the origin that it came from in its place."""
 
 
 def command(method: str, path: str, operation: Json) -> str:
-    """The command; the address of the service is in ``$TENFOLD``."""
+    """The command, for a service at ``ADDRESS``; where a token is needed it is in ``$TOKEN``."""
     query = {}
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
@@ -22,9 +22,11 @@ def command(method: str, path: str, operation: Json) -> str:
         elif "example" in parameter:
             query[parameter["name"]] = parameter["example"]
     target = f"{path}?{urlencode(query)}" if query else path
-    words = [f'curl "${ADDRESS}{target}"']
+    words = [f'curl "{ADDRESS}{target}"']
     if method not in {"get", "post"}:
         words.append(f"-X {method.upper()}")
+    if "security" in operation:
+        words.append('-H "Authorization: Bearer $TOKEN"')
     if "requestBody" in operation:
         media_type, content = next(iter(operation["requestBody"]["content"].items()))
         words.append(f"-H 'Content-Type: {media_type}'")

@@ -16,6 +16,8 @@ from .schemas import Json
 
 STYLE: Final = Path(__file__).with_name("page.css").read_bytes()
 STYLE_PATH: Final = "/assets/docs.css"
+SCRIPT: Final = Path(__file__).with_name("page.js").read_bytes()
+SCRIPT_PATH: Final = "/assets/docs.js"
 
 
 def render(document: Json) -> str:
@@ -27,9 +29,10 @@ def render(document: Json) -> str:
         '<meta name="color-scheme" content="light dark">'
         f"<title>{escape(info['title'])} · API</title>"
         f'<link rel="icon" href="/assets/icon.svg"><link rel="stylesheet" href="{STYLE_PATH}">'
-        '<script src="/assets/theme.js"></script></head><body>'
-        '<a class="skip" href="#content">Skip to the content</a>'
-        f"<header><h1>{escape(info['title'])} <small>API {escape(info['version'])}</small></h1>"
+        f'<script src="/assets/theme.js"></script><script src="{SCRIPT_PATH}" defer></script></head>'
+        f'<body data-address="{ADDRESS}"><a class="skip" href="#content">Skip to the content</a>'
+        f'<header><a class="back" href="/">Dashboard</a><h1>{escape(info["title"])} '
+        f"<small>API {escape(info['version'])}</small></h1>"
         f"<p>{prose(info['summary'])}</p></header>"
         f'<div class="columns">{_contents(document)}<main id="content">'
         f"{_introduction(document)}{_operations(document)}{_any_request(document)}{_schemas(document)}"
@@ -63,11 +66,11 @@ def _contents(document: Json) -> str:
 
 
 def _introduction(document: Json) -> str:
-    address = f"{ADDRESS}=http://127.0.0.1:8000"
+    token = " with a token in the variable <code>TOKEN</code>" if "securitySchemes" in document["components"] else ""
     return (
-        f"<section>{paragraphs(document['info']['description'])}<p>The commands below expect the address of the "
-        'service in a variable. The same as a document for programs: <a href="/openapi.json">openapi.json</a>.</p>'
-        f"{block(address, 'The address of the service')}</section>"
+        f"<section>{paragraphs(document['info']['description'])}<p>The commands below ask "
+        f"<code>{ADDRESS}</code>{token}. The same as a document for programs: "
+        '<a href="/openapi.json">openapi.json</a>.</p></section>'
     )
 
 
@@ -92,7 +95,7 @@ def _operation(document: Json, method: str, path: str, operation: Json) -> str:
         f"<code>{escape(path)}</code>{also}</h3>"
         f"<p><strong>{prose(operation['summary'])}.</strong> {prose(operation['description'])}</p>"
         f"{_parameters(document, operation)}{_body(operation)}"
-        f"{block(command(method, path, operation), 'Command')}{_good(operation)}"
+        f'<div class="command">{block(command(method, path, operation), "Command")}</div>{_good(operation)}'
         f"{_refused(document, operation)}</article>"
     )
 

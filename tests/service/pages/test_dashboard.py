@@ -1,130 +1,29 @@
-"""The dashboard in a real browser: headless Chromium against running services.
-
-Playwright keeps an event loop running as long as it is started, which others in this process could not stand. So the
-browser lives as long as this module's tests, and all that needs it is in this module.
-"""
+"""The dashboard in a real browser: headless Chromium against running services."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shlex
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    Error,
-    Locator,
-    Page,
-    Playwright,
-    Request,
-    Route,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, Error, Locator, Page, Route, expect
 
 from tests.support import prices
+from tests.support.browser import CONTRAST, Watch, opened
 from tests.support.credentials import token_file
 from tests.support.load import Client, meanwhile
 from tests.support.process import Process, running
 
 MAX_K = 8
 MAX_SYMBOLS = 12
-
-CONTRAST = """() => {
-    const luminance = (rgb) => {
-        const [r, g, b] = rgb.map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const parse = (color) => color.match(/[0-9.]+/g).map(Number);
-    const background = (node) => {
-        for (let n = node; n; n = n.parentElement) {
-            const rgba = parse(getComputedStyle(n).backgroundColor);
-            if (rgba.length === 3) return rgba;
-        }
-        throw new Error("no background");
-    };
-    const worst = [];
-    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    while (texts.nextNode()) {
-        const node = texts.currentNode.parentElement;
-        if (!texts.currentNode.data.trim() || !node.checkVisibility() || node.tagName === "NOSCRIPT") continue;
-        const [one, other] = [parse(getComputedStyle(node).color), background(node)].map(luminance);
-        const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-        worst.push([ratio, texts.currentNode.data]);
-    }
-    return worst.sort((a, b) => a[0] - b[0]);
-}"""
-"""The contrast of every text that is shown with what is behind it, by the formula of WCAG 2, least first."""
-
-
-class Watch:
-    """Everything that a page logs, asks for, and fails at."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.requests: list[Request] = []
-        self.complaints: list[str] = []
-        self.most_at_once = self._under_way = 0
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type != "log" else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
-        page.on("request", self._begun)
-        page.on("requestfinished", self._ended)
-        page.on("requestfailed", self._ended)
-
-    def _begun(self, request: Request) -> None:
-        self.requests.append(request)
-        if self.of_api(request):
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
-
-    def _ended(self, request: Request) -> None:
-        self._under_way -= self.of_api(request)
-
-    @staticmethod
-    def of_api(request: Request) -> bool:
-        return urlsplit(request.url).path in {"/symbols/", "/stats/all/"}
-
-    def asked_for(self, path: str) -> list[Request]:
-        return [request for request in self.requests if urlsplit(request.url).path == path]
-
-    def forgive(self, pattern: str) -> None:
-        """Take away complaints that the test provoked; there must have been some."""
-        assert any(re.search(pattern, text) for text in self.complaints), self.complaints
-        self.complaints = [text for text in self.complaints if not re.search(pattern, text)]
-
-
-def launch(playwright: Playwright) -> Browser:
-    """Start the Chromium of the system, or the one that Playwright has fetched (see ``make browser``)."""
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # which Chromium demands of root
-    return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-
-
-@pytest.fixture(scope="module")
-def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        try:
-            browser = launch(playwright)
-        except Error:
-            if shutil.which("chromium") or os.environ.get("CI") == "true":
-                raise
-            reason = "the dashboard is not tested, for want of a browser: apt-get install chromium"
-            request.node.add_marker(pytest.mark.skip(reason=reason))  # the others of this module, in one line with this
-            pytest.skip(reason)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -142,21 +41,6 @@ def client(shared_service: Process) -> Iterator[Client]:
         yield client
 
 
-@contextmanager
-def opened(browser: Browser, url: str, **options: object) -> Iterator[Watch]:
-    """A page in a context of its own. At the end nothing may have been logged, and no other place asked."""
-    context: BrowserContext = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
-    context.set_default_timeout(15_000)
-    page = context.new_page()
-    watch = Watch(page)
-    try:
-        yield watch
-        assert watch.complaints == []
-        assert {urlsplit(request.url).netloc for request in watch.requests} == {urlsplit(url).netloc}
-    finally:
-        context.close()
-
-
 @pytest.fixture
 def watch(browser: Browser, shared_service: Process) -> Iterator[Watch]:
     with opened(browser, shared_service.url) as watch:
@@ -169,12 +53,6 @@ def page(watch: Watch, client: Client, shared_service: Process) -> Page:
     assert client.request("GET", "/symbols/").document["symbols"] == []
     watch.page.goto(shared_service.url)
     return watch.page
-
-
-@pytest.fixture(autouse=True)
-def patience() -> None:
-    """What is expected may take a while where many tests share few cores."""
-    expect.set_options(timeout=15_000)
 
 
 def card(page: Page, symbol: str) -> Locator:
@@ -438,12 +316,6 @@ def test_a_screen_reader_finds_headings_and_tables(page: Page, client: Client) -
     assert page.get_by_role("heading", level=1).all_inner_texts() == ["tenfold"]
     assert page.locator("[aria-live]").count() == 0  # only the state and the notice are announced, by their roles
     assert page.evaluate("document.documentElement.lang") == "en"
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    """No mark of the test, with which it would not be in the one line of those that were skipped."""
-    return str(request.param)
 
 
 def test_light_and_dark(browser: Browser, client: Client, shared_service: Process, scheme: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from service.pages.openapi.curl import ADDRESS
 from service.pages.openapi.document import openapi
 from service.settings import Settings
 from tests.service.pages.test_openapi import Json, resolved, validator
@@ -140,14 +141,14 @@ def test_the_commands_of_the_page_do_what_it_says(service: Process) -> None:
     """Every command on /docs, pasted from top to bottom, gets the answer that is printed below it."""
     page = httpx.get(f"{service.url}/docs").text
     shown = re.findall(
-        r'aria-label="Command"><code>(.*?)</code></pre>(?:<p>(?:(?!<pre).)*?</p>'
+        r'aria-label="Command"><code>(.*?)</code></pre></div>(?:<p>(?:(?!<pre).)*?</p>'
         r'<pre [^>]*aria-label="Answer"><code>(.*?)</code>)?',
         page,
         re.DOTALL,
     )
     assert len(shown) == len([item for item in DOCUMENT["paths"].values() if "get" in item]) + 2
     for command, answer in shown:
-        pasted = f"TENFOLD={service.url}\n{html.unescape(command)} -sS --fail"
+        pasted = html.unescape(command).replace(ADDRESS, service.url) + " -sS --fail"
         ran = subprocess.run(["/bin/bash", "-c", pasted], capture_output=True, text=True, timeout=30, check=True)
         if answer:
             assert json.loads(ran.stdout) == json.loads(html.unescape(answer)), command
