@@ -153,7 +153,7 @@ def test_a_batch_is_appended_at_its_position_or_not_at_all() -> None:
             with pytest.raises(PositionError, match=f"{at} prices were added") as refused:
                 yours.append("A", np.zeros(size), wrong)
             assert refused.value.count == at
-        assert mine.append("A", np.arange(at, at + size), at) == count
+        assert mine.append("A", np.arange(at, at + size, dtype=np.float64), at) == count
         for again in (mine, yours):
             with pytest.raises(PositionError) as refused:
                 again.append("A", np.zeros(size), at)

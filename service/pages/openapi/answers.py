@@ -56,8 +56,8 @@ def _reasons(settings: Settings) -> dict[int, str]:
         405: "The path does not serve that method.",
         408: f"The request did not arrive whole within {settings.request_seconds:g} s. The connection is closed.",
         409: f"The symbol would be one more than {settings.max_symbols}. Delete one, or raise `--max-symbols`.",
-        412: "The symbol does not have as many prices as `at` says, but `count`. If the batch ends there, it had arrived "
-        "before. Nothing was appended.",
+        412: "The symbol does not have as many prices as `at` says, but `count`. If the batch ends there, it had "
+        "arrived before. Nothing was appended.",
         413: f"The body is larger than {settings.max_body:,} bytes, or URL and headers together than {HEAD_LIMIT:,}.",
         415: "`Content-Type` is neither absent nor one that is listed, or there is a `Content-Encoding`.",
         417: "`Expect` asks for anything but `100-continue`.",
