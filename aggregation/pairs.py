@@ -23,9 +23,9 @@ from numba.extending import intrinsic
 from .compiled import compiled
 from .lanes import LANES
 
-_TARGET: Final = str(cpu_target.target_context.codegen().magic_tuple())  # its triple, its name, what it can do
+_MACHINE, _PROCESSOR, _ABILITIES = cpu_target.target_context.codegen().magic_tuple()
 
-HAS_FUSED: Final = "+fma," in _TARGET or "aarch64" in _TARGET
+HAS_FUSED: Final = "+fma" in _ABILITIES.split(",") or _MACHINE.startswith("aarch64")
 """Whether the processor that is compiled for multiplies and adds with one rounding; if not, all is slower."""
 
 SPLITTER: Final = float(2**27 + 1)

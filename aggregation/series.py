@@ -12,8 +12,8 @@ All that changes a symbol's memory is called from here, in this order and no oth
 
 So a process that is killed between any two instructions leaves the state before or the state after, never a mix:
 prices that were not published are overwritten by the next append, blocks and summaries that were not published are
-written again, with the same bytes, by the next roll-up. ``statistics`` and ``windows`` take no lock; they read a count,
-fold, and make sure that nothing they read has been overwritten meanwhile.
+written again, with the same bytes, by the next roll-up of a block. ``statistics`` and ``windows`` take no lock; they
+read a count, fold, and make sure that nothing they read has been overwritten meanwhile.
 
 One writer at a time is the caller's business; any number of readers may be at work beside it.
 """
