@@ -245,7 +245,7 @@ def with_polls(options: dict[str, Any]) -> dict[str, Any]:
 @target_options
 @click.option("--symbol", help="The symbol to add the prices to. Default: the name of the file.")
 @click.option("--column", help="The column with the prices. Default: price, or the only one.")
-@click.option("--batch-size", "size", type=Number(1), default=10_000, show_default=True, help="Prices a batch.")
+@click.option("--batch-size", "size", type=Number(1), default=100, show_default=True, help="Prices a batch.")
 @wire_option
 @result_options
 def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - the arguments of replay_plan, by the same names

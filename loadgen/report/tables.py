@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import shlex
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,12 @@ from loadgen.truth.oracle import AVG_SPREADS, AVG_ULPS, VAR_RELATIVE
 
 SCHEMA: Final = 1
 """Version of the JSON report: it grows when a key changes its meaning or goes, not when one is added."""
+
+PLAN_FIELDS: Final = (
+    *("symbols", "wire", "prices", "seed", "batches", "warmup", "processes", "connections"),
+    *("overlap", "verify", "append", "windows"),
+)
+"""Of the plan, those that the report has as they are."""
 
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
 
@@ -193,22 +200,11 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "result": WORDS[outcome.exit()],
         "plan": {
             "url": plan.target.url,
-            "symbols": plan.symbols,
             "batch_size": str(plan.sizes),
-            "wire": plan.wire,
-            "prices": plan.prices,
-            "seed": plan.seed,
             "rate": str(plan.rate),
             "poll_rate": str(plan.poll_rate),
             "duration": plan.seconds,
-            "batches": plan.batches,
-            "warmup": plan.warmup,
-            "processes": plan.processes,
-            "connections": plan.connections,
-            "overlap": plan.overlap,
-            "verify": plan.verify,
-            "append": plan.append,
-            "windows": plan.windows,
+            **{name: getattr(plan, name) for name in PLAN_FIELDS},
         },
         "machine": {"cores": len(os.sched_getaffinity(0)), "system": platform.platform()},
         "elapsed": outcome.elapsed,
@@ -221,18 +217,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
             "tolerance": {"avg_spreads": AVG_SPREADS, "avg_ulps": AVG_ULPS, "var_relative": VAR_RELATIVE},
         },
         "mistakes": [
-            {
-                "seed": plan.seed,
-                "symbol": plan.symbols[place],
-                "place": place,
-                "request": mistake.request,
-                "count": mistake.count,
-                "batches": mistake.batches,
-                "wrong": mistake.wrong,
-                "expected": mistake.expected,
-                "got": mistake.got,
-                "newest": mistake.newest,
-            }
+            {"seed": plan.seed, "symbol": plan.symbols[place], "place": place, **asdict(mistake)}
             for place, mistake in outcome.mistakes
         ],
         "objectives": [objective._asdict() for objective in outcome.objectives],

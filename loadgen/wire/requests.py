@@ -11,7 +11,7 @@ import numpy.typing as npt
 import orjson
 
 from loadgen.plan import Target
-from loadgen.prices import LEAST_TICK, MOST_TICK, TICKS, Batch, Prices
+from loadgen.prices import MOST_TICK, Batch, Prices
 
 PRICE_BYTES: Final = 26
 """The longest price with its comma: sign, 17 digits, point, exponent of four characters, and some to spare."""
@@ -109,9 +109,12 @@ def write_batch(room: memoryview, target: Target, symbol: str, batch: Batch, wir
 
 @cache
 def _written_ticks() -> npt.NDArray[np.int64]:
-    """Eight characters for every price up to 999.99, each as one whole number; below 100.00 none. 800 kB, in 30 ms."""
-    written = "".join(f"{tick // TICKS}.{tick % TICKS:02}, " for tick in range(LEAST_TICK, MOST_TICK + 1))
-    return np.frombuffer(bytes(8 * LEAST_TICK) + written.encode(), np.int64)
+    """Eight characters for every price up to 999.99, each as one whole number; below 100.00 zeros lead."""
+    ticks = np.arange(MOST_TICK + 1)
+    written = np.full((len(ticks), 8), np.frombuffer(b"000.00, ", np.uint8))
+    for place, unit in ((0, 10_000), (1, 1_000), (2, 100), (4, 10), (5, 1)):
+        written[:, place] += (ticks // unit % 10).astype(np.uint8)
+    return written.view(np.int64).ravel()
 
 
 def post(target: Target, path: str, body: bytes, media_type: str = JSON) -> bytes:

@@ -14,6 +14,7 @@ from loadgen.prices import Walk
 from tests.support.commands import loadgen, serving, within
 from tests.support.load import Client
 from tests.support.process import ROOT, Process, running
+from tests.support.readme import blocks, commands, paste
 
 EURUSD = ROOT / "tests" / "data" / "prices" / "eurusd_ticks.csv"
 SMALL = ("--batches", "3", "--batch-size", "100", "--duration", "5")
@@ -155,3 +156,19 @@ def test_nobody_there_is_told_what_to_do() -> None:
         assert "does not answer" in done.output
         assert "make serve" in done.output
         assert "--url" in done.output
+
+
+def test_the_way_of_the_readme(tmp_path: Path) -> None:
+    """What is pasted from "Try it" on, then load, check and replay, in order on a fresh service: all succeed."""
+    pasted = [command for command, _ in commands() if "Bearer" not in command]
+    loads = [
+        line.split("#")[0].split() for block in blocks() for line in block.text.splitlines() if "-m loadgen" in line
+    ]
+    assert [words[3] for words in loads] == ["check", "replay"]
+    with running("--workers", "1") as fresh:
+        for command in pasted:
+            paste(command, fresh.url, tmp_path)
+        for words in (["run", "--duration", "1"], *(words[3:] for words in loads)):
+            done = loadgen(*words, "--url", fresh.url)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert symbols(fresh) == ["EURUSD"]

@@ -6,35 +6,16 @@ import json
 import re
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 from tests.support.process import running
-from tests.support.readme import Block, blocks
-
-ADDRESS = "http://127.0.0.1:8000"
+from tests.support.readme import ADDRESS, blocks, commands, paste
 
 
 def matches(printed: str, answer: object) -> bool:
     """Whether an answer is the printed one to the letter, or begins as it does where an ellipsis cuts it short."""
     text = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
     return text.startswith(printed.split(", …", 1)[0]) if "…" in printed else text == printed.strip()
-
-
-def commands() -> list[tuple[str, Block]]:
-    """Every block that calls curl, each with the block that follows it."""
-    return [
-        (block.text, following) for block, following in pairwise([*blocks(), Block("", "")]) if "curl " in block.text
-    ]
-
-
-def paste(command: str, url: str, folder: Path) -> str:
-    """What a command prints in a shell, pasted as it is but for the address of the service."""
-    pasted = "set -euo pipefail\n" + command.replace(ADDRESS, url)
-    done = subprocess.run(
-        ["/bin/bash", "-c", pasted], cwd=folder, capture_output=True, text=True, timeout=30, check=True
-    )
-    return done.stdout
 
 
 def test_every_command_answers_as_printed(tmp_path: Path) -> None:

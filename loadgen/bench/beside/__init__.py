@@ -1,4 +1,6 @@
-"""tenfold beside the floors and the ordinary ways: ``python -m loadgen.bench``. In reading order:
+"""tenfold beside the floors and the ordinary ways, in one run: ``python -m loadgen.bench``.
+
+In reading order:
 
 * ``effort``, ``feed``   how much is measured, and the prices that everybody gets
 * ``pairs``      rounds in which contenders take turns, ratios within rounds

@@ -69,7 +69,7 @@ class LimitError(Exception):
 
 
 class Contender:
-    """The other end of the pipe.
+    """The other end of the pipe; what its methods do is what ``Work`` says.
 
     Raises:
         LimitError: from any method: it took too long, or its process died, as it does when memory runs out.
@@ -82,13 +82,13 @@ class Contender:
         self._pipe = pipe
 
     def check(self) -> None:
-        """Compare it with exact arithmetic; see ``truth.check``."""
+        """Compare it with exact arithmetic."""
         wrong = self._call(LOAD_LIMIT_SECONDS, "check")
         if wrong is not None:
             raise truth.DisagreementError(wrong)
 
     def worst_variance(self, kind: str) -> float:
-        """See ``truth.worst_variance``."""
+        """What hard prices do to it."""
         return float(self._call(LOAD_LIMIT_SECONDS, "worst_variance", kind))
 
     def load(self, held: int) -> float:
@@ -97,15 +97,14 @@ class Contender:
 
     def windows(self) -> list[Window]:
         """The eight windows as they are."""
-        answer: list[Window] = self._call(STEP_LIMIT_SECONDS, "windows")
-        return answer
+        return list(self._call(STEP_LIMIT_SECONDS, "windows"))
 
     def prepare(self, batch: int) -> Step:
-        """Append batches of this size from now on. The first step; how long it takes decides how many make a sample."""
+        """Append batches of this size from now on; the first step."""
         return Step(*self._call(STEP_LIMIT_SECONDS, "prepare", batch))
 
     def sample(self) -> Step:
-        """The mean of so many steps."""
+        """The mean of some steps."""
         return Step(*self._call(2 * STEP_LIMIT_SECONDS, "sample"))
 
     def _call(self, limit: float, *command: Any) -> Any:  # noqa: ANN401 - each command has its own answer

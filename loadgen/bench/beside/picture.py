@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,24 +14,21 @@ from .tables import Report
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Lines = dict[str, list[tuple[float, float]]]
+
 OURS: Final = "#c2410c"
 FLOOR: Final = "#9ca3af"
 COLOURS: Final = {
-    "tenfold": OURS,
-    JSON: OURS,
+    **dict.fromkeys((TENFOLD, JSON), OURS),
+    **dict.fromkeys((BARE, SINK, BINARY_SINK), FLOOR),
+    **dict.fromkeys(("segment tree", FASTAPI, FASTAPI_JSON), "#4b5563"),
     BINARY: "#7c2d12",
+    PARSE: "#6b7280",
     "numpy": "#2563eb",
     "polars": "#0891b2",
     "pandas": "#7c3aed",
     "DuckDB": "#ca8a04",
     "pure Python": "#16a34a",
-    "segment tree": "#4b5563",
-    FASTAPI: "#4b5563",
-    FASTAPI_JSON: "#4b5563",
-    BARE: FLOOR,
-    SINK: FLOOR,
-    BINARY_SINK: FLOOR,
-    PARSE: "#6b7280",
 }
 
 LEAST_APART: Final = 0.055
@@ -49,11 +47,13 @@ def draw(report: Report, path: Path) -> None:
 
     figure = Figure(figsize=(13, 9), dpi=100, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
     (growth, served), (ingest, memory) = figure.subplots(2, 2)
-    _draw_growth(growth, report.in_process)
-    _draw_served(served, report.over_http)
-    _draw_ingest(ingest, report.over_http)
-    _draw_memory(memory, report.in_process)
-    machine = report.machine
+    http, steps, machine = report.over_http, report.in_process, report.machine
+    title = "Eight windows after a batch of 10,000, in process"
+    _draw_lines(growth, _growth(steps), title, "prices held", log_y=True)
+    _draw_lines(served, _served(http), "A request for the longest window, over HTTP", "prices held")
+    title = "Taking a price in, over HTTP"
+    _draw_lines(ingest, _ingest(http), title, "prices in a batch", log_y=True)
+    _draw_memory(memory, steps)
     figure.suptitle(
         f"{machine.cpu}, one core each; Python {machine.python}; medians of {report.effort.rounds} interleaved rounds",
         fontsize="medium",
@@ -63,43 +63,34 @@ def draw(report: Report, path: Path) -> None:
     figure.savefig(path)
 
 
-def _draw_growth(axes: Axes, steps: Steps) -> None:
+def _gathered(points: Iterable[tuple[str, float, float]]) -> Lines:
+    lines: Lines = {}
+    for name, place, value in points:
+        lines.setdefault(name, []).append((place, value))
+    return lines
+
+
+def _growth(steps: Steps) -> Lines:
     largest = max((pair.batch for pair in steps.pairs), default=0)
     pairs = [pair for pair in steps.pairs if pair.batch == largest and pair.theirs]
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for pair in pairs:
-        lines.setdefault(pair.rival, []).append((pair.held, median_step(pair.theirs).windows_us))
     ours = {pair.held: median_step(pair.ours).windows_us for pair in pairs}
-    if ours:
-        lines["tenfold"] = sorted(ours.items())
-    _draw_lines(axes, lines, log_y=True)
-    axes.set_title("Eight windows after a batch of 10,000, in process", loc="left", fontweight="bold")
-    axes.set(xlabel="prices held", ylabel="CPU time")
+    theirs = [(pair.rival, float(pair.held), median_step(pair.theirs).windows_us) for pair in pairs]
+    return _gathered([*theirs, *((TENFOLD, float(held), value) for held, value in sorted(ours.items()))])
 
 
-def _draw_served(axes: Axes, http: OverHttp) -> None:
-    longest = max((cell.k for cell in http.growth), default=0)
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for cell in http.growth:
-        if cell.costs and cell.held and cell.k == longest:
-            lines.setdefault(cell.contender, []).append((cell.held, cell.cpu_us))
+def _served(http: OverHttp) -> Lines:
+    measured = [cell for cell in http.growth if cell.costs and cell.held]
+    lines = _gathered((cell.contender, float(cell.held), cell.cpu_us) for cell in measured)
     bare = find(http.growth, BARE)
-    if bare and TENFOLD in lines:
-        held = [place for place, _ in lines[TENFOLD]]
-        lines[BARE] = [(held[0], bare.cpu_us), (held[-1], bare.cpu_us)]
-    _draw_lines(axes, lines, log_y=False)
-    axes.set_title(f"One window of up to $\\mathbf{{10^{longest}}}$ prices, over HTTP", loc="left", fontweight="bold")
-    axes.set(xlabel="prices held", ylabel="CPU time of a request")
+    if bare and measured:
+        held = [float(cell.held) for cell in measured]
+        lines[BARE] = [(min(held), bare.cpu_us), (max(held), bare.cpu_us)]
+    return lines
 
 
-def _draw_ingest(axes: Axes, http: OverHttp) -> None:
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for cell in http.batches:
-        if cell.costs and cell.connections == CONNECTIONS:
-            lines.setdefault(cell.contender, []).append((cell.batch, cell.cpu_us / cell.batch))
-    _draw_lines(axes, lines, log_y=True)
-    axes.set_title("Taking prices in, over HTTP", loc="left", fontweight="bold")
-    axes.set(xlabel="prices in a batch", ylabel="CPU time a price")
+def _ingest(http: OverHttp) -> Lines:
+    measured = (cell for cell in http.batches if cell.costs and cell.connections == CONNECTIONS)
+    return _gathered((cell.contender, float(cell.batch), cell.cpu_us / cell.batch) for cell in measured)
 
 
 def _draw_memory(axes: Axes, steps: Steps) -> None:
@@ -117,52 +108,28 @@ def _draw_memory(axes: Axes, steps: Steps) -> None:
     axes.set_axisbelow(True)
 
 
-def _draw_lines(axes: Axes, lines: dict[str, list[tuple[float, float]]], *, log_y: bool) -> None:
+def _draw_lines(axes: Axes, lines: Lines, title: str, x: str, *, log_y: bool = False) -> None:
     """Each line in its colour, its name at its end."""
-    axes.set(xscale="log", yscale="log" if log_y else "linear")
+    axes.set(xscale="log", yscale="log" if log_y else "linear", xlabel=x, ylabel="CPU time")
+    axes.set_title(title, loc="left", fontweight="bold")
     for name, points in lines.items():
-        ours = COLOURS[name] == OURS or name.startswith("tenfold")
-        places, values = zip(*points, strict=True)
-        floor = COLOURS[name] == FLOOR
-        axes.plot(
-            places,
-            values,
-            "--" if floor else "-",
-            marker="" if floor else "o",
-            markersize=5 if ours else 4,
-            linewidth=2.6 if ours else 1.4,
-            color=COLOURS[name],
-            zorder=3 if ours else 2,
-        )
+        width, style = 2.6 if name.startswith(TENFOLD) else 1.4, "--" if COLOURS[name] == FLOOR else "o-"
+        axes.plot(*zip(*points, strict=True), style, markersize=4, linewidth=width, color=COLOURS[name])
     if not log_y:
         axes.set_ylim(0, None)
     axes.yaxis.set_major_formatter(lambda value, _: _time(value))
     axes.xaxis.set_major_formatter(lambda value, _: _power(value))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    _label_ends(axes, lines)
-
-
-def _label_ends(axes: Axes, lines: dict[str, list[tuple[float, float]]]) -> None:
-    """Write each name right of its line's end, moved up where two would overlap."""
     axes.get_ylim()  # has the limits computed, which the transformation depends on
     to_share = axes.transAxes.inverted()
-    ends = sorted(
-        (float(to_share.transform(axes.transData.transform(points[-1]))[1]), name) for name, points in lines.items()
-    )
+    heights = {name: float(to_share.transform(axes.transData.transform(end[-1]))[1]) for name, end in lines.items()}
     below = -1.0
-    for height, name in ends:
-        below = max(height, below + LEAST_APART)
-        axes.text(
-            1.02,
-            below,
-            name,
-            transform=axes.transAxes,
-            color=COLOURS[name],
-            va="center",
-            fontsize="small",
-            fontweight="bold" if name.startswith("tenfold") else "normal",
-        )
+    for name in sorted(heights, key=lambda name: heights[name]):
+        below = max(heights[name], below + LEAST_APART)  # moved up where two would overlap
+        weight = "bold" if name.startswith(TENFOLD) else "normal"
+        place, colour = axes.transAxes, COLOURS[name]
+        axes.text(1.02, below, name, transform=place, color=colour, va="center", fontsize="small", fontweight=weight)
 
 
 def _time(microseconds: float) -> str:
