@@ -23,6 +23,7 @@ PACKAGES: Final = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "slowhttptest": "slowhttptest",
+    "systemd-analyze": "systemd",
 }
 """Programs, and which package each is in."""
 
