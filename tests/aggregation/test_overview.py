@@ -56,25 +56,18 @@ def test_an_overview_counts_what_was_appended() -> None:
     symbols = Symbols(SharedMemory(Layout(Geometry(max_k=3, max_batch=100), max_symbols=3)))
     assert symbols.overview() == []
     page = mmap.PAGESIZE
-    for size in (1, 25, 7):
+    for size in (*[100] * 10, 33):
         symbols.append("A", np.ones(size))
     symbols.append("日本", [1.0])
     with pytest.raises(ValueError, match="price"):
         symbols.append("A", [float("nan")])
     first, second = symbols.overview()
-    assert (first.symbol, first.appended, first.batches, first.lag) == ("A", 33, 3, 33)
+    assert (first.symbol, first.appended, first.batches, first.lag) == ("A", 1033, 11, 1033)
     assert second == Holding("日本", appended=1, last=1.0, held_bytes=2 * page, batches=1, lag=1)
     symbols.roll_up("A")
-    assert symbols.overview()[0].lag == 3
+    assert symbols.overview()[0].lag == 33
     symbols.delete("A")
     assert symbols.overview() == [second]
     symbols.append("A", [1.0, 2.0])
     first = symbols.overview()[0]
     assert (first.symbol, first.appended, first.batches, first.lag) == ("A", 2, 1, 2)
-
-
-def test_lag_without_levels() -> None:
-    """Where there is no level to roll up to, nothing lags."""
-    symbols = Symbols(SharedMemory(Layout(Geometry(max_k=1), max_symbols=1)))
-    symbols.append("A", np.ones(5000))
-    assert symbols.overview()[0].lag == 0

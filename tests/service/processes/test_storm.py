@@ -40,7 +40,7 @@ BETWEEN_KILLS = 2.0 if SECONDS >= 20 else 0.5
 SETTINGS = Settings(workers=2, max_k=5, hang_seconds=1.5)
 MAX_K = SETTINGS.max_k
 LARGEST = SETTINGS.max_batch
-ROUND = SETTINGS.geometry.capacity(0)
+ROUND = SETTINGS.geometry.hot_capacity
 """Prices after which a ring has gone around and holds all the memory that it ever will."""
 
 WITHIN_SECONDS = 5.0
