@@ -17,5 +17,5 @@ Read ``settings``, then ``api/`` from ``resources`` on: that is what tenfold doe
 
 from typing import Final
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 """Where everything that has a version takes it from, pyproject.toml too."""

@@ -144,8 +144,7 @@ def test_a_symbol_is_on_one_node_for_batches_statistics_and_deletion(cluster: Cl
         assert cluster.add(symbol, 1.5, 2.5).told == (200, {"symbol": symbol, "added": 2, "count": 2})
     json = "Content-Type: application/json"
     for symbol in SYMBOLS:
-        batch = b'{"values": [3.5], "symbol": "%b"}' % symbol.encode()
-        answer = cluster.ask("POST", f"/add_batch?pad=1&symbol={written(symbol)}", json, body=batch)
+        answer = cluster.ask("POST", f"/add_batch?at=2&symbol={written(symbol)}", json, body=b'{"values": [3.5]}')
         assert answer.told == (200, {"symbol": symbol, "added": 1, "count": 3})
     places = cluster.held()
     assert {symbol: [count for _, count in where] for symbol, where in places.items()} == {one: [3] for one in SYMBOLS}
