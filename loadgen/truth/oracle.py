@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import mmap
-from typing import Any, Final
+from functools import reduce
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ CHUNK: Final = 4_096
 
 DIRECTLY: Final = 2 * CHUNK
 """A window of so many prices is taken as it is."""
+
+REMEMBERED: Final = 256
+"""Groups of full chunks, each a few numbers."""
 
 TOGETHER: Final = 16
 """Chunks summarised at a time: half a megabyte."""
@@ -48,6 +52,17 @@ _FIELDS: Final = 5
 _MIN, _MAX, _REFERENCE, _MEAN, _M2 = range(_FIELDS)
 
 
+class Piece(NamedTuple):
+    """A group of prices: how many, the least, the largest, the mean's distance from ``reference``, Σ(x − mean)²."""
+
+    size: float
+    low: float
+    high: float
+    reference: float
+    mean: float
+    m2: float
+
+
 class History:
     """The prices of one symbol from position ``start`` on, as many of the newest as the capacity holds.
 
@@ -66,6 +81,7 @@ class History:
         memory.madvise(mmap.MADV_HUGEPAGE)  # the first touch of ten thousand prices then costs 25 µs instead of 200
         self._raw: Kept = np.frombuffer(memory, kind)
         self._chunks = np.empty((chunks, _FIELDS))
+        self._blocks: dict[tuple[int, int], Piece] = {}
         self._summarised = 0  # full chunks whose summary has been asked for
 
     @property
@@ -97,12 +113,9 @@ class History:
         begin = max(0, count - 10**k)
         if begin < self.oldest or not begin < count <= self.count:
             return None
-        begin, end = begin - self.start, count - self.start
-        last = self._at(end - 1)
-        if end - begin <= DIRECTLY and begin // len(self._raw) == (end - 1) // len(self._raw):
-            low = begin % len(self._raw)
-            return _statistics(_prices(self._raw[low : low + end - begin]), last)
-        return _combine(*self._pieces(begin, end), last)
+        found = reduce(_together, self._pieces(begin - self.start, count - self.start))
+        last = self._at(count - self.start - 1)
+        return Statistics(found.low, found.high, last, found.reference + found.mean, found.m2 / found.size)
 
     def newest(self, count: int, size: int) -> list[float]:
         """Up to ``size`` prices before position ``count``, oldest first, of those that are kept."""
@@ -112,20 +125,25 @@ class History:
     def _at(self, place: int) -> float:
         return float(_prices(self._raw[place % len(self._raw)]))
 
-    def _pieces(self, begin: int, end: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Summaries and weights of what tiles places [begin, end): a ragged end, full chunks, a ragged end."""
+    def _pieces(self, begin: int, end: int) -> list[Piece]:
+        """What tiles places [begin, end), the newest first: a ragged end, full chunks, a ragged end."""
         first, last = -(-begin // CHUNK), end // CHUNK
-        if last <= first:
-            ragged = self._runs(self._raw, begin, end)
-            first = last
-        else:
+        if end - begin <= DIRECTLY or last <= first:
+            return self._ragged(begin, end)
+        return [*self._ragged(last * CHUNK, end), self._full(first, last), *self._ragged(begin, first * CHUNK)]
+
+    def _ragged(self, begin: int, end: int) -> list[Piece]:
+        return [_piece(_prices(run)) for run in reversed(self._runs(self._raw, begin, end))]
+
+    def _full(self, first: int, last: int) -> Piece:
+        """Chunks [first, last) together. They do not change, so what was put together once is remembered."""
+        found = self._blocks.get((first, last))
+        if found is None:
             self._summarise()
-            ragged = [*self._runs(self._raw, begin, first * CHUNK), *self._runs(self._raw, last * CHUNK, end)]
-        rows = [_summaries(_prices(part.reshape(1, -1))) for part in ragged]
-        summaries = np.concatenate([*self._runs(self._chunks, first, last), *rows])
-        weights = np.full(len(summaries), float(CHUNK))
-        weights[last - first :] = [len(part) for part in ragged]
-        return summaries, weights
+            if len(self._blocks) >= REMEMBERED:
+                self._blocks.clear()
+            self._blocks[first, last] = found = _block(np.concatenate(self._runs(self._chunks, first, last)))
+        return found
 
     def _summarise(self) -> None:
         """Summarise the full chunks that are not yet, a few at a time, so that they stay in the cache meanwhile."""
@@ -186,22 +204,30 @@ def _summaries(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return found
 
 
-def _statistics(prices: Prices, last: float) -> Statistics:
-    """Of a few prices, measured from the newest of them."""
-    size = len(prices)
-    distance = prices - last
+def _piece(prices: Prices) -> Piece:
+    """A few prices, measured from the newest of them."""
+    size, reference = float(len(prices)), float(prices[-1])
+    distance = prices - reference
     mean = float(np.add.reduce(distance)) / size
     distance -= mean
-    var = float(np.add.reduce(distance * distance)) / size
-    return Statistics(float(np.minimum.reduce(prices)), float(np.maximum.reduce(prices)), last, last + mean, var)
+    m2 = float(np.add.reduce(distance * distance))
+    return Piece(size, float(np.minimum.reduce(prices)), float(np.maximum.reduce(prices)), reference, mean, m2)
 
 
-def _combine(summaries: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], last: float) -> Statistics:
-    """The statistics of all pieces together, measured from the window's newest price."""
-    size = weights.sum()
-    distance = (summaries[:, _REFERENCE] - last) + summaries[:, _MEAN]
-    mean = weights @ distance / size
+def _block(summaries: npt.NDArray[np.float64]) -> Piece:
+    """Full chunks, measured from the reference of the newest of them."""
+    size, reference = float(len(summaries) * CHUNK), float(summaries[-1, _REFERENCE])
+    distance = (summaries[:, _REFERENCE] - reference) + summaries[:, _MEAN]
+    mean = float(distance.mean())
     distance -= mean
-    within, between = summaries[:, _M2].sum(), weights @ (distance * distance)
-    low, high = summaries[:, _MIN].min(), summaries[:, _MAX].max()
-    return Statistics(float(low), float(high), last, float(last + mean), float((within + between) / size))
+    m2 = float(summaries[:, _M2].sum() + CHUNK * np.square(distance).sum())
+    return Piece(size, float(summaries[:, _MIN].min()), float(summaries[:, _MAX].max()), reference, mean, m2)
+
+
+def _together(newer: Piece, older: Piece) -> Piece:
+    """Two groups as one, by the textbook rule: variance within plus variance between."""
+    size = newer.size + older.size
+    apart = (older.reference - newer.reference) + older.mean - newer.mean
+    mean = newer.mean + apart * older.size / size
+    m2 = newer.m2 + older.m2 + apart * apart * newer.size * older.size / size
+    return Piece(size, min(newer.low, older.low), max(newer.high, older.high), newer.reference, mean, m2)

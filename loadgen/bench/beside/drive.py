@@ -25,6 +25,9 @@ CONNECTIONS: Final = 8
 WRK: Final = shutil.which("wrk")
 """Where it is."""
 
+STARTED_SECONDS: Final = 10.0
+"""By then wrk runs, however busy the machine is."""
+
 CONNECT_SECONDS: Final = 0.0005
 """So much longer is a sample for each connection, so that making it weighs little."""
 
@@ -106,6 +109,8 @@ def saturated(
             client.send_signal(signal.SIGINT)
             said = client.communicate()[0]
         cpu, own = server.cpu_seconds() - cpu, _children_seconds() - own
+    if not said and seconds < STARTED_SECONDS:  # interrupted before it was up
+        return saturated(server, request, 2 * seconds, number, counted=counted)
     found = re.search(r"([1-9]\d*) requests in .*Requests/sec: *([\d.]+)", said, re.DOTALL)
     if not found or "Non-2xx" in said or "Socket errors" in said:
         raise RefusedError(said)
