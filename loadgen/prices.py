@@ -6,7 +6,7 @@ import csv
 import importlib
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +35,27 @@ _DRAWN: Final = 256
 """Steps of one walk that all walks take their own from, how many at most at a time, and draws made together."""
 
 
-class Batch(NamedTuple):
-    """Prices, and the whole numbers of ticks that they are, where they are: those are written quickly."""
+class Batch:
+    """Prices, oldest first, or the whole numbers of ticks that they are, which are written and kept at less cost."""
 
-    prices: Prices
-    ticks: Ticks | None = None
+    def __init__(self, prices: Prices | None = None, ticks: Ticks | None = None) -> None:
+        self._prices = prices
+        self.ticks = ticks
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @property
+    def kept(self) -> Prices | Ticks:
+        """Ticks if they are known, else prices: what the oracle keeps."""
+        return self.prices if self.ticks is None else self.ticks
+
+    @property
+    def prices(self) -> Prices:
+        """As float64, computed when they are asked for."""
+        if self._prices is None:
+            self._prices = np.zeros(0) if self.ticks is None else self.ticks / TICKS
+        return self._prices
 
 
 class Source(Protocol):
@@ -87,7 +103,7 @@ class Walk:
             beyond = (ticks - LEAST_TICK) % (2 * span)
             ticks = LEAST_TICK + np.minimum(beyond, 2 * span - 1 - beyond)
         self._level = int(ticks[-1])
-        return Batch(ticks / TICKS, ticks)
+        return Batch(ticks=ticks)
 
 
 @cache

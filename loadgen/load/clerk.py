@@ -127,10 +127,10 @@ class Clerk:
         room = self._bodies.room(symbol, seq)
         begin, end = write_batch(room, self._plan.target, self._names[symbol], batch, self._plan.wire)
         if self._plan.verify:
-            self._ledgers[symbol].prepared(seq, batch.prices)
+            self._ledgers[symbol].prepared(seq, batch.kept)
         self._next[symbol] += 1
         self._in_use[symbol].add(seq)
-        self._bodies.publish(symbol, seq, begin, end, len(batch.prices))
+        self._bodies.publish(symbol, seq, begin, end, len(batch))
         self._made += 1
         return True
 

@@ -21,10 +21,9 @@ from http import HTTPStatus
 from itertools import chain, combinations
 from typing import Final, NamedTuple
 
-from loadgen.prices import Prices
 from loadgen.wire.requests import Receipt, Statistics, read_receipt, read_statistics
 
-from .oracle import History, mismatches
+from .oracle import History, Kept, mismatches
 
 CUT: Final = 0
 """Instead of a status: the connection broke. The service has taken the batch by then, or never will."""
@@ -96,7 +95,7 @@ class _Lost(NamedTuple):
         decided: whether it was taken or not by then; otherwise it may still be.
     """
 
-    prices: Prices
+    prices: Kept
     sent: int
     decided: bool
 
@@ -105,7 +104,7 @@ class _Waiting(NamedTuple):
     """A batch that was taken at a place which the history has not reached yet."""
 
     seq: int
-    prices: Prices
+    prices: Kept
     sent: int
 
 
@@ -116,7 +115,7 @@ class Ledger:
         symbol: its name.
         capacity: prices that the oracle keeps.
         start: prices that the symbol holds already; nothing if that is not known.
-        ticks: whether all prices are whole numbers of ticks.
+        ticks: whether it is given ticks instead of prices.
     """
 
     def __init__(self, symbol: str, capacity: int, start: int | None = 0, ticks: bool = False) -> None:
@@ -127,7 +126,7 @@ class Ledger:
         self._ticks = ticks
         self._history = History(start, capacity, ticks) if start is not None else None
         self._boundaries = [start] if start is not None else []
-        self._open: dict[int, Prices] = {}  # sent or about to be, not answered
+        self._open: dict[int, Kept] = {}  # sent or about to be, not answered
         self._lost: dict[int, _Lost] = {}  # nobody knows whether they were taken
         self._waiting: dict[int, _Waiting] = {}  # acknowledged, by position
         self._settled = -1  # the newest batch whose place is known
@@ -141,7 +140,7 @@ class Ledger:
         """Batches whose place in the symbol's stream is known."""
         return max(0, len(self._boundaries) - 1)
 
-    def prepared(self, seq: int, prices: Prices) -> None:
+    def prepared(self, seq: int, prices: Kept) -> None:
         """Batch ``seq`` (0, 1, … in this order) is about to be sent. O(1)."""
         self._open[seq] = prices
         self._sizes.append(self._sizes[-1] + len(prices))
@@ -202,7 +201,7 @@ class Ledger:
         self._waiting[start] = batch
         return receipt.total
 
-    def _wrong_receipt(self, seq: int, prices: Prices, body: bytes, least: str) -> None:
+    def _wrong_receipt(self, seq: int, prices: Kept, body: bytes, least: str) -> None:
         known = self._history.count if self._history is not None else 0
         self.tally.wrong += 1
         self.mistakes.append(

@@ -69,7 +69,7 @@ class History:
     Args:
         start: position of the first price; what lies before it was sent by somebody else.
         capacity: prices to keep; rounded up to whole chunks.
-        ticks: whether all prices are whole numbers of ticks, which are kept in half the memory.
+        ticks: whether it is given ticks instead of prices, which it keeps in half the memory.
     """
 
     def __init__(self, start: int, capacity: int, ticks: bool = False) -> None:
@@ -90,11 +90,10 @@ class History:
         full = (self.count - self.start) // CHUNK
         return self.start + max(0, full + 1 - len(self._chunks)) * CHUNK
 
-    def append(self, prices: Prices) -> None:
-        """Append prices, oldest first. O(len(prices)), a copy: summaries are made when they are needed."""
+    def append(self, kept: Kept) -> None:
+        """Append prices, or ticks, oldest first. O(len(kept)), a copy: summaries are made when they are needed."""
         done = 0
-        kept = np.rint(prices * TICKS) if self._raw.dtype == np.int32 else prices
-        while done < len(prices):
+        while done < len(kept):
             place = (self.count - self.start) % len(self._raw)
             part = kept[done : done + len(self._raw) - place]
             self._raw[place : place + len(part)] = part

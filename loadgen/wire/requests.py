@@ -88,21 +88,21 @@ def write_batch(room: memoryview, target: Target, symbol: str, batch: Batch, wir
         batch: its next prices.
         wire: ``json`` or ``binary``.
     """
-    prices, ticks = batch
-    end = HEAD_BYTES + 8 * len(prices)
+    size, ticks = len(batch), batch.ticks
+    end = HEAD_BYTES + 8 * size
     if wire == "binary":
         body, path, media_type = b"", _binary_path(symbol), BINARY
-        np.frombuffer(room, "<f8", len(prices), HEAD_BYTES)[:] = prices
+        np.frombuffer(room, "<f8", size, HEAD_BYTES)[:] = batch.prices
     elif ticks is not None:
         body, path, media_type = _body(symbol, b"["), "/add_batch/", JSON
-        values = np.frombuffer(room, np.int64, len(prices), HEAD_BYTES)
+        values = np.frombuffer(room, np.int64, size, HEAD_BYTES)
         _written_ticks().take(ticks, out=values, mode="clip")  # it would make a copy of all first in any other mode
         room[end - 2 : end] = b"]}"  # instead of a comma and a blank
     else:
-        request = batch_request(target, symbol, prices)
+        request = batch_request(target, symbol, batch.prices)
         room[: len(request)] = request
         return 0, len(request)
-    head = _post_head(target, path, len(body) + 8 * len(prices), media_type) + body
+    head = _post_head(target, path, len(body) + 8 * size, media_type) + body
     room[HEAD_BYTES - len(head) : HEAD_BYTES] = head
     return HEAD_BYTES - len(head), end
 

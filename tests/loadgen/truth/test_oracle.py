@@ -123,9 +123,10 @@ def test_ticks_are_kept_as_they_were_sent() -> None:
     prices, ticks = History(0, 10_000), History(0, 10_000, ticks=True)
     stream = Batches("walk", 3, 0, Sizes(3_000, 3_000))
     for _ in range(20):
-        batch = stream.take().prices
+        taken = stream.take()
+        batch = taken.prices
         prices.append(batch)
-        ticks.append(batch)
+        ticks.append(taken.kept)
         for k in range(1, 5):
             assert ticks.statistics(ticks.count, k) == prices.statistics(prices.count, k)
             assert ticks.newest(ticks.count, 10) == batch[-10:].tolist()
