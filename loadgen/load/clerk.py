@@ -59,6 +59,7 @@ class Clerk:
         self._inbox = select.poll()  # a Connection's own poll() costs 50 µs, this one 1 µs
         self._inbox.register(sender.fileno(), select.POLLIN)
         self._made = 0  # bodies since the sender was woken
+        self._turn = 0  # the symbol to make a body of next
         self._next = [0] * symbols  # the batch to make next, by symbol
         self._in_use: list[set[int]] = [set() for _ in share.places]  # batches that are made and not answered
         self._events: deque[Ended | Polled] = deque()
@@ -106,16 +107,14 @@ class Clerk:
         return True
 
     def _due(self) -> int | None:
-        """The symbol that has the fewest bodies ready, of those with a free slot for the next one."""
-        if not self._open:
-            return None
-        slots = self._bodies.slots
-        free = [
-            symbol
-            for symbol, (seq, in_use) in enumerate(zip(self._next, self._in_use, strict=True))
-            if seq != self._plan.batches and seq - slots not in in_use
-        ]
-        return min(free, key=lambda symbol: len(self._in_use[symbol]), default=None)
+        """The next symbol in turn with a free slot for its next body. O(1) as long as there are any."""
+        symbols, slots = len(self._next), self._bodies.slots
+        for step in range(symbols if self._open else 0):
+            symbol = (self._turn + step) % symbols
+            seq = self._next[symbol]
+            if seq != self._plan.batches and seq - slots not in self._in_use[symbol]:
+                return symbol
+        return None
 
     def _make(self) -> bool:
         """Make one body, if there is room for any; whether there was."""
@@ -128,6 +127,7 @@ class Clerk:
         begin, end = write_batch(room, self._plan.target, self._names[symbol], batch, self._plan.wire)
         if self._plan.verify:
             self._ledgers[symbol].prepared(seq, batch.kept)
+        self._turn = symbol + 1
         self._next[symbol] += 1
         self._in_use[symbol].add(seq)
         self._bodies.publish(symbol, seq, begin, end, len(batch))

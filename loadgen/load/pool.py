@@ -60,6 +60,8 @@ class Pool:
 
     def reopened(self, now: int) -> list[Connection]:
         """Connections in the place of those that were closed, as far as it is time."""
+        if not self._closed:
+            return []
         due = [moment for moment in self._closed if moment <= now]
-        self._closed = [moment for moment in self._closed if moment > now] if due else self._closed
+        self._closed = [moment for moment in self._closed if moment > now]
         return [self.open() for _ in due]
