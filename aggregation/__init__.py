@@ -26,7 +26,7 @@ Statistics(size=4, min=1.0, max=1.5, last=1.25, avg=1.25, var=0.03125)
 from .codec import BLOCK
 from .levels import NAME_BYTES, Geometry, Layout
 from .memory import RecordLock, SharedMemory
-from .series import MAX_PRICE, NotHeldError, PriceError, Series, Statistics, Windows
+from .series import MAX_PRICE, NotHeldError, PriceError, Series, Statistics, Stretch, Windows
 from .symbols import Holding, MemoryReserveError, PositionError, Symbols, TooManySymbolsError, UnknownSymbolError
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Series",
     "SharedMemory",
     "Statistics",
+    "Stretch",
     "Symbols",
     "TooManySymbolsError",
     "UnknownSymbolError",

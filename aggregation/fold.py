@@ -345,7 +345,7 @@ def read(words: Words, plan: Words, begin: int, prices: Cells) -> int:
             first = position % BLOCK
             size = min(BLOCK - first, end - position)
             part = prices[position - begin : position - begin + size]
-            if position < count - plan[HOT]:
+            if position < count - plan[HOT] and plan[BOXES] > 0:  # without boxes nothing is ever cold
                 part[:] = _decode(words, plan, position // BLOCK)[first : first + size]
             else:
                 oldest_hot = min(oldest_hot, position)

@@ -70,6 +70,20 @@ class Windows(NamedTuple):
         return [Statistics(size, *row) for size, row in zip(self.sizes, self.rows, strict=True)]
 
 
+class Stretch(NamedTuple):
+    """Neighbouring prices at one moment.
+
+    Args:
+        begin: the position of the first of them.
+        appended: prices by then.
+        prices: float64, oldest first.
+    """
+
+    begin: int
+    appended: int
+    prices: npt.NDArray[np.float64]
+
+
 class PriceError(ValueError):
     """A price that is not finite or beyond ±``MAX_PRICE``; ``index`` is its place in the batch."""
 
@@ -232,7 +246,11 @@ class Series:
         return (count, last) if count else None
 
     def prices(self, begin: int, size: int) -> npt.NDArray[np.float64]:
-        """The prices at positions [begin, begin + size), of one moment, bit for bit. O(size), and 1 µs a cold block.
+        """The prices of ``stretch``. Raises as it does."""
+        return self.stretch(begin, size).prices
+
+    def stretch(self, begin: int, size: int) -> Stretch:
+        """The prices at positions [begin, begin + size), bit for bit. O(size), and 1 µs a cold block.
 
         Raises:
             NotHeldError: not all of them are among the newest ``retention``.
@@ -242,7 +260,17 @@ class Series:
         oldest = max(0, count - self.geometry.retention)
         if not oldest <= begin <= begin + size <= count:
             raise NotHeldError(begin, size, oldest, count)
-        return prices
+        return Stretch(begin, count, prices)
+
+    def last(self, size: int) -> Stretch | None:
+        """The newest ``size`` prices, or all that are held if fewer; None where there is none. O(size)."""
+        while count := self.count:
+            prices = np.empty(min(size, count, self.geometry.retention))
+            begin = count - len(prices)
+            now = fold.read(self._words, self._plan, begin, prices)
+            if now - self.geometry.kept <= begin < count <= now:  # else nothing was read
+                return Stretch(begin, count, prices)
+        return None
 
     def statistics(self, k: int) -> Statistics | None:
         """Statistics over the newest ``10**k`` prices, or all there are if fewer; None where there is none.

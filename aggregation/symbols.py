@@ -35,7 +35,7 @@ import numpy.typing as npt
 from .atomics import observe, publish
 from .levels import LAST_SERIAL_WORD, NAME_BYTES, NAME_LENGTH_WORD, NAME_WORD, SERIAL_WORD, USED_WORD, WORD_BYTES
 from .memory import SharedMemory
-from .series import Series, Statistics, Windows
+from .series import NotHeldError, Series, Statistics, Stretch, Windows
 
 Prices = npt.NDArray[np.float64] | Sequence[float]
 
@@ -196,6 +196,32 @@ class Symbols:
             windows = occupant.series.windows()
             if windows is not None and self._is_current(occupant):
                 return windows
+            self._seen.pop(symbol, None)
+
+    def prices(self, symbol: str, size: int, begin: int | None = None) -> Stretch:
+        """Prices of a symbol, of one moment between call and return, bit for bit. O(size), no lock.
+
+        Args:
+            symbol: whose.
+            size: how many.
+            begin: the position of the first; without one they are the newest, or all that are held if fewer.
+
+        Raises:
+            UnknownSymbolError: there is no such symbol.
+            NotHeldError: as ``Series.stretch``.
+        """
+        while True:
+            occupant = self._seen.get(symbol) or self._look_up(symbol)
+            if occupant is None:
+                raise UnknownSymbolError(symbol)
+            try:
+                found = occupant.series.last(size) if begin is None else occupant.series.stretch(begin, size)
+            except NotHeldError:
+                if self._is_current(occupant):
+                    raise
+            else:
+                if found is not None and self._is_current(occupant):
+                    return found
             self._seen.pop(symbol, None)
 
     def overview(self) -> list[Holding]:

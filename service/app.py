@@ -66,6 +66,7 @@ def create_app(
         ("/add_batch", ("POST",), Scope.WRITE, handler_of(ask.add_batch)),
         ("/stats", READ, Scope.READ, handler_of(ask.stats)),
         ("/stats/all", READ, Scope.READ, handler_of(ask.all_stats)),
+        ("/prices", READ, Scope.READ, handler_of(ask.prices)),
         ("/symbols", READ, Scope.READ, handler_of(ask.list_symbols)),
         ("/symbols/<symbol:str>", ("DELETE",), Scope.WRITE, handler_of(ask.delete_symbol)),
         ("/health", READ, Scope.NOTHING, handler_of(ask.health)),

@@ -24,6 +24,7 @@ import orjson
 
 from aggregation import NAME_BYTES
 
+from .documents import OCTET_PRICE, OCTETS
 from .numbers import read_numbers
 from .problems import Problem, not_a_number
 from .query import QUERIES_REMEMBERED, missing
@@ -32,9 +33,6 @@ BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u20
 """Characters that change the direction of the text around them: two symbols could look alike."""
 
 _BYTE: Final = np.dtype(np.uint8)
-PRICE: Final = np.dtype("<f8")
-"""A price in a binary batch."""
-
 TOO_LONG: Final = f"symbol must not be longer than {NAME_BYTES} bytes in UTF-8."
 
 
@@ -73,9 +71,9 @@ def read_binary(body: Body, named: str | None, max_batch: int) -> Batch | Proble
     """Read little-endian float64, of the symbol that the query names; O(1), nothing is copied."""
     if named is None:
         return missing("symbol")
-    if len(body) % PRICE.itemsize:
+    if len(body) % OCTET_PRICE.itemsize:
         return Problem(HTTPStatus.BAD_REQUEST, "The body is not a row of float64: its length is no multiple of 8.")
-    return _within_limits(Batch(named, np.frombuffer(body, PRICE)), max_batch)
+    return _within_limits(Batch(named, np.frombuffer(body, OCTET_PRICE)), max_batch)
 
 
 def _within_limits(batch: Batch, max_batch: int) -> Batch | Problem:
@@ -98,7 +96,7 @@ def choose_reader(media_type: str | None, encoding: str | None) -> Reader | Prob
     kind, *parameters = (part.strip().lower() for part in (media_type or "application/json").split(";"))
     if kind == "application/json" and set(parameters) <= {"", "charset=utf-8", 'charset="utf-8"'}:
         return read_json
-    if kind == "application/octet-stream" and set(parameters) <= {""}:
+    if kind == OCTETS and set(parameters) <= {""}:
         return read_binary
     return UNSERVED_TYPE
 

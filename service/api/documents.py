@@ -8,13 +8,18 @@ what its type does not say. So a new field is two lines here, its words and its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Final, Literal, NamedTuple, NotRequired, TypedDict
 
+import numpy as np
 import orjson
 
 import aggregation
+
+OCTETS: Final = "application/octet-stream"
+OCTET_PRICE: Final = np.dtype("<f8")
+"""A price in binary, coming or going."""
 
 
 class Schema(dict[str, int | str]):
@@ -77,6 +82,17 @@ class AllStatistics(TypedDict):
     windows: Annotated[dict[str, Window], "Each window under its k."]
 
 
+_From = TypedDict("_From", {"from": Annotated[Count, "The position of the first of them."]})  # a word of Python's own
+
+
+class Prices(_From):
+    """Neighbouring prices, all of one moment."""
+
+    symbol: Symbol
+    count: Annotated[Count, "Prices ever appended to the symbol."]
+    prices: Annotated[list[Price], Schema(minItems=1, maxItems="max_batch"), "The prices, oldest first, to the bit."]
+
+
 class Holding(TypedDict):
     """What a symbol holds."""
 
@@ -129,6 +145,7 @@ class Problem(TypedDict):
     status: Annotated[int, Schema(minimum=400, maximum=599), "The status once more."]
     detail: Annotated[str, "One sentence for a person."]
     count: NotRequired[Annotated[Count, "Prices ever appended to the symbol, where that is what is wrong."]]
+    oldest: NotRequired[Annotated[Count, "The oldest position that is held, where prices are not."]]
     errors: NotRequired[Annotated[list[Place], Schema(minItems=1, maxItems=1), "The place, where one can be named."]]
 
 
@@ -166,6 +183,24 @@ def write_windows(symbol: str, windows: aggregation.Windows) -> bytes:
         space["count"] = size
         space["min"], space["max"], _, space["avg"], space["var"] = row
     return orjson.dumps(statistics)
+
+
+class Variant(NamedTuple):
+    """One of several forms that an answer has, with headers of its own."""
+
+    content: bytes
+    media_type: str
+    headers: Mapping[str, str]
+
+
+def write_prices(symbol: str, stretch: aggregation.Stretch, *, as_octets: bool) -> Variant:
+    """The answer of ``/prices/``: JSON, or float64 with the rest in headers, which JSON has as well. O(prices)."""
+    begin, count, prices = stretch
+    headers = {"vary": "accept", "tenfold-from": str(begin), "tenfold-count": str(count)}
+    if as_octets:
+        return Variant(prices.astype(OCTET_PRICE, copy=False).tobytes(), OCTETS, headers)
+    document = {"symbol": symbol, "from": begin, "count": count, "prices": prices}
+    return Variant(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), "application/json", headers)
 
 
 def write_overview(holdings: Sequence[aggregation.Holding], layout: aggregation.Layout) -> bytes:

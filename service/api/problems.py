@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 
-from aggregation import PositionError
+from aggregation import NotHeldError, PositionError
 
 from . import documents
 
@@ -27,13 +27,14 @@ MOST_POSITION: Final = 2**63 - 1
 class Problem:
     """One refusal: the status, one sentence for a person, and where a place can be named, a JSON pointer to it.
 
-    Where a program can go on from it, it has the prices ever appended to the symbol.
+    Where a program can go on from it, it has the count of the symbol's prices, and the oldest position that is held.
     """
 
     status: HTTPStatus
     detail: str
     pointer: str | None = None
     count: int | None = None
+    oldest: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> bytes:
@@ -46,6 +47,8 @@ class Problem:
         }
         if self.count is not None:
             document["count"] = self.count
+        if self.oldest is not None:
+            document["oldest"] = self.oldest
         if self.pointer is not None:
             document["errors"] = [{"pointer": f"#{self.pointer}", "detail": self.detail}]
         return orjson.dumps(document)
@@ -70,6 +73,11 @@ def wrong_position(name: str) -> Problem:
 def wrong_place(error: PositionError) -> Problem:
     """A batch does not begin where the symbol's prices end."""
     return Problem(HTTPStatus.PRECONDITION_FAILED, sentence(error), count=error.count)
+
+
+def not_held(error: NotHeldError) -> Problem:
+    """Prices are no more, or not yet. 404, since the address names them; 416 would answer a Range header."""
+    return Problem(HTTPStatus.NOT_FOUND, sentence(error), count=error.count, oldest=error.oldest)
 
 
 def not_a_number(index: int) -> Problem:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
+from .documents import OCTETS
 from .problems import MOST_POSITION, Problem, wrong_k, wrong_position
 
 QUERIES_REMEMBERED: Final = 256
@@ -23,6 +24,7 @@ class Window(NamedTuple):
 
 _POSITION: Final = re.compile("0|[1-9][0-9]{0,18}")
 """int() would also take "01", "+1" and full-width digits."""
+_WEIGHT: Final = re.compile("(?:^|;)[ \t]*q=([01](?:\\.[0-9]{0,3})?)[ \t]*(?:;|$)")
 
 
 class Target(NamedTuple):
@@ -30,6 +32,14 @@ class Target(NamedTuple):
 
     symbol: str | None
     at: int | None
+
+
+class Wanted(NamedTuple):
+    """So many prices of a symbol, from position ``begin`` on; without one the newest."""
+
+    symbol: str
+    size: int
+    begin: int | None
 
 
 def missing(name: str) -> Problem:
@@ -90,6 +100,36 @@ def read_target(query: str) -> Target | Problem:
     if at is not None and not _is_position(at):
         return wrong_position("at")
     return Target(values.get("symbol"), None if at is None else int(at))
+
+
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def read_wanted(query: str, most: int) -> Wanted | Problem:
+    """Read ``symbol=…&last=…`` or ``symbol=…&from=…&size=…``, of at most so many prices."""
+    values = _read_fields(query, ("symbol",), ("last", "from", "size"))
+    if isinstance(values, Problem):
+        return values
+    said = values.keys() & {"last", "from", "size"}
+    if said not in ({"last"}, {"from", "size"}):
+        return Problem(HTTPStatus.BAD_REQUEST, "The query needs either last, or from and size.")
+    name = "last" if "last" in said else "size"
+    if not _is_position(values[name]) or not 1 <= int(values[name]) <= most:
+        return Problem(HTTPStatus.BAD_REQUEST, f"{name} must be a whole number from 1 to {most}.")
+    begin = values.get("from")
+    if begin is not None and not _is_position(begin):
+        return wrong_position("from")
+    return Wanted(values["symbol"], int(values[name]), None if begin is None else int(begin))
+
+
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def prefers_octets(accept: str) -> bool:
+    """Whether an Accept header names binary, and does not like JSON better (RFC 9110, section 12.5.1)."""
+    weights = {OCTETS: 0.0, "application/json": 0.0}
+    for one in accept.lower().split(","):
+        name, _, parameters = one.partition(";")
+        if (name := name.strip()) in weights:
+            weight = _WEIGHT.search(parameters)
+            weights[name] = float(weight[1]) if weight else 1.0
+    return weights[OCTETS] > 0 and weights[OCTETS] >= weights["application/json"]
 
 
 def read_segment(segment: str) -> str | Problem:

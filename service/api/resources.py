@@ -18,6 +18,7 @@ from aggregation import (
     BLOCK,
     MAX_PRICE,
     MemoryReserveError,
+    NotHeldError,
     PositionError,
     PriceError,
     Symbols,
@@ -28,9 +29,17 @@ from service.logs import CHANGES, REQUESTS, fields
 
 from .batch import Batch, Body, choose_reader
 from .compactor import Compactor
-from .documents import write_health, write_overview, write_receipt, write_statistics, write_windows
-from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, sentence, wrong_place
-from .query import read_query, read_segment, read_symbol_query, read_target
+from .documents import (
+    Variant,
+    write_health,
+    write_overview,
+    write_prices,
+    write_receipt,
+    write_statistics,
+    write_windows,
+)
+from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, not_held, sentence, wrong_place
+from .query import prefers_octets, read_query, read_segment, read_symbol_query, read_target, read_wanted
 
 changes = logging.getLogger(CHANGES)
 failures = logging.getLogger(REQUESTS)
@@ -42,12 +51,14 @@ class Question(NamedTuple):
     Args:
         query: what follows the question mark.
         media_type, encoding: Content-Type and Content-Encoding, if there are any.
+        accept: which forms of an answer are wanted.
         segment: the part of the path that a route leaves open, as it was sent.
     """
 
     query: str = ""
     media_type: str | None = None
     encoding: str | None = None
+    accept: str = ""
     segment: str = ""
 
 
@@ -55,20 +66,23 @@ class Question(NamedTuple):
 class Busy(Problem):
     """Another process has a lock that this needs: 503, if asking ``again`` for a while does not help."""
 
-    again: Callable[[], bytes | Problem]
+    again: Callable[[], Said]
 
     @classmethod
-    def until(cls, again: Callable[[], bytes | Problem]) -> Busy:
+    def until(cls, again: Callable[[], Said]) -> Busy:
         """Until ``again`` says something else."""
         detail = "Another request holds the symbol up. Nothing was done; try again."
         return cls(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"retry-after": "1"}, again=again)
 
 
-Resource = Callable[[Question, Body], bytes | Problem]
-"""From the head and the body of a request to a JSON document. No bytes: there is nothing to say, 204."""
+Said = bytes | Variant | Problem
+"""A JSON document; where there are other forms as well, one of them; or a refusal. No bytes: nothing to say, 204."""
+
+Resource = Callable[[Question, Body], Said]
+"""From the head and the body of a request to what is said."""
 
 
-def ask(resource: Resource, question: Question, body: Body) -> bytes | Problem:
+def ask(resource: Resource, question: Question, body: Body) -> Said:
     """What a resource says; 500, with a line in the log, where it fails in a way that nobody foresaw."""
     try:
         return resource(question, body)
@@ -145,6 +159,19 @@ class Resources:
             return write_windows(symbol, self._symbols.windows(symbol))
         except UnknownSymbolError:
             return UNKNOWN_SYMBOL
+
+    def prices(self, question: Question, _body: Body) -> Said:
+        """``GET /prices/``: neighbouring prices that are held, in JSON or in binary. O(prices)."""
+        wanted = read_wanted(question.query, self._max_batch)
+        if isinstance(wanted, Problem):
+            return wanted
+        try:
+            stretch = self._symbols.prices(*wanted)
+        except UnknownSymbolError:
+            return UNKNOWN_SYMBOL
+        except NotHeldError as error:
+            return not_held(error)
+        return write_prices(wanted.symbol, stretch, as_octets=prefers_octets(question.accept))
 
     def list_symbols(self, _question: Question, _body: Body) -> bytes | Problem:
         """``GET /symbols/``: what each symbol holds, and what there may be. O(symbols)."""

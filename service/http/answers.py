@@ -7,13 +7,15 @@ the same few, and nothing of a request gets into them, so an answer is written w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 from sanic import HTTPResponse
 from sanic.exceptions import SanicException
 
+from service.api.documents import Variant
 from service.api.problems import PROBLEM_JSON, Problem
-from service.api.resources import Question, Resource
+from service.api.resources import Question, Resource, Said
 
 _CONNECTION: Final = (b"connection: close\r\n", b"connection: keep-alive\r\n")
 _OK: Final = tuple(
@@ -22,17 +24,20 @@ _OK: Final = tuple(
 _NO_CONTENT: Final = tuple(b"HTTP/1.1 204 No Content\r\n%b" % one for one in _CONNECTION)
 
 
-def written(answer: bytes | Problem, *, keep_alive: bool, head_only: bool = False, lines: bytes = b"") -> bytes:
+def written(answer: Said, *, keep_alive: bool, head_only: bool = False, lines: bytes = b"") -> bytes:
     """What a resource says, as the client receives it, with more lines of headers if there are any. O(len(answer))."""
-    if not isinstance(answer, Problem):
+    if isinstance(answer, bytes):
         if not answer:
             return b"%b%b\r\n" % (_NO_CONTENT[keep_alive], lines)
         return b"%b%d\r\n%b\r\n%b" % (_OK[keep_alive], len(answer), lines, b"" if head_only else answer)
-    status, body = answer.status, answer.body()
+    if isinstance(answer, Variant):
+        status, kind, body = HTTPStatus.OK, answer.media_type, answer.content
+    else:
+        status, kind, body = answer.status, PROBLEM_JSON, answer.body()
     head = b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\n%b%b%bcontent-length: %d\r\n\r\n" % (
         status.value,
         status.phrase.encode(),
-        PROBLEM_JSON.encode(),
+        kind.encode(),
         header_lines(answer.headers),
         lines,
         _CONNECTION[keep_alive],
@@ -46,7 +51,7 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
     return "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()).encode()
 
 
-def status_of(answer: bytes | Problem) -> int:
+def status_of(answer: Said) -> int:
     """The status of what a resource says."""
     if isinstance(answer, Problem):
         return answer.status.value
@@ -61,7 +66,7 @@ class Answer(HTTPResponse):
         asked: who said it, and to what, where the door may remember that.
     """
 
-    def __init__(self, said: bytes | Problem, asked: tuple[Resource, Question] | None = None) -> None:
+    def __init__(self, said: Said, asked: tuple[Resource, Question] | None = None) -> None:
         super().__init__(None, status_of(said))
         self.said = said
         self.asked = asked

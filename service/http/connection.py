@@ -16,8 +16,8 @@ from typing import Any, Final
 from sanic.exceptions import RequestTimeout, SanicException, ServiceUnavailable
 
 from service.api.batch import Body
-from service.api.problems import SATURATED, Problem
-from service.api.resources import Busy, ask
+from service.api.problems import SATURATED
+from service.api.resources import Busy, Said, ask
 from service.metrics.counters import Cell, Counters
 
 from .answers import status_of, written
@@ -186,10 +186,12 @@ class Connection(asyncio.BufferedProtocol):
         """The client does not take its answer."""
         self._stuck_since = monotonic()
         self._framework.pause_writing()
+        self._sweeper.budget.note(self)
 
     def resume_writing(self) -> None:
         """The client takes it."""
         self._stuck_since = None
+        self._sweeper.budget.forget(self)
         self._framework.resume_writing()
         self._sweeper.resting.setdefault(self, self._since)
         if self._framework.rests:
@@ -207,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
         self._since = now
         self._send(said, ticket, now, keep_alive=self._door.is_open)
 
-    def _send(self, said: bytes | Problem, ticket: Ticket, since: float, *, keep_alive: bool) -> None:
+    def _send(self, said: Said, ticket: Ticket, since: float, *, keep_alive: bool) -> None:
         """Count an answer, and send it."""
         self.counters.answered(ticket.cell, status_of(said), monotonic() - since)
         self._transport.write(written(said, keep_alive=keep_alive, lines=ticket.lines))
@@ -295,7 +297,9 @@ class Connection(asyncio.BufferedProtocol):
     # What the budget, the sweep and a stop call.
 
     def held(self) -> int:
-        """Bytes of unfinished requests that the connection holds."""
+        """Bytes of unfinished requests that the connection holds, and of an answer that is not taken."""
+        if self._stuck_since is not None:
+            return self._framework.held() + self._transport.get_write_buffer_size()
         return self._framework.held() if self._arriving is None else len(self._arriving.body)
 
     def give_way(self) -> None:

@@ -7,11 +7,11 @@ remembered head is answered by that resource in the very call of the event loop 
 to the framework as if nobody stood before it.
 
 **What is the same.** Every byte of the head, but for digits that differ from each request of a client to the next:
-those of Content-Length, which are checked one by one, and those of a position in the query (``at=1000``). A head is
-remembered as if the position were blank, and the resource is told what it really is. Never remembered are heads with
-Expect, Transfer-Encoding or Upgrade, of HTTP/1.0, of other methods than GET and POST, a GET with a body, and what
-closes the connection. A refusal of the framework is not remembered either: only what a resource said, which is asked
-anew each time.
+those of Content-Length, which are checked one by one, and those of a position in the query (``at=1``, ``from=1``). A
+head is remembered as if the position were blank, and the resource is told what it really is. Never remembered are
+heads with Expect, Transfer-Encoding or Upgrade, of HTTP/1.0, of other methods than GET and POST, a GET with a body, and
+what closes the connection. A refusal of the framework is not remembered either: only what a resource said, which is
+asked anew each time.
 
 **What is taken.** One whole request at a time. Where another follows in the same bytes, or a head comes in pieces, the
 framework takes it all: pipelined requests have their turns there. A body that has not come whole is put together here,
@@ -46,7 +46,7 @@ _LENGTH_LINE: Final = b"\r\ncontent-length: "
 MOST_DIGITS: Final = 9
 """Of a Content-Length that is looked at here: more than any body has, and no number that takes long to read."""
 
-_POSITION: Final = re.compile(rb"[A-Z]+ [^ ?#]*\?((?:[^ #]*&)?at=)([0-9]{1,19})[&# ]")
+_POSITION: Final = re.compile(rb"[A-Z]+ [^ ?#]*\?((?:[^ #]*&)?(?:at|from)=)([0-9]{1,19})[&# ]")
 """The beginning of a head with a position in its query: what stands before it there, and its digits."""
 
 _POST: Final = ord("P")

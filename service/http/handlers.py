@@ -18,7 +18,7 @@ from sanic.handlers import ErrorHandler
 from aggregation import Symbols
 from service.api.access import Guard, Scope
 from service.api.problems import DEFECT, FRAMEWORK, Problem
-from service.api.resources import Busy, Question, Resource, ask
+from service.api.resources import Busy, Question, Resource, Said, ask
 from service.logs import REQUESTS
 from service.metrics.counters import SharedMetrics
 from service.metrics.exposition import CONTENT_TYPE
@@ -45,7 +45,7 @@ def handler_of(resource: Resource) -> Handler:
         if request.method == "POST":
             question = Question(query, headers.get("content-type"), headers.get("content-encoding"))
         else:
-            question = Question(query, segment=symbol)
+            question = Question(query, accept=",".join(headers.getall("accept", ())), segment=symbol)
         said = ask(resource, question, request.body)
         if isinstance(said, Busy):
             said = await _when_free(said, request.app.ctx.patience)
@@ -54,7 +54,7 @@ def handler_of(resource: Resource) -> Handler:
     return handle
 
 
-async def _when_free(said: bytes | Problem, patience: float) -> bytes | Problem:
+async def _when_free(said: Said, patience: float) -> Said:
     """What is said once the lock that is needed is free; 503 if it is not in time."""
     over, pause = time.monotonic() + patience, 0.0
     while isinstance(said, Busy) and time.monotonic() < over:

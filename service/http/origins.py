@@ -18,7 +18,7 @@ from sanic import Request
 VARY: Final = {"vary": "Origin"}
 """Whatever the answer says of origins, it says to this one: a cache must not give it to another."""
 
-EXPOSED: Final = "retry-after, www-authenticate"
+EXPOSED: Final = "retry-after, www-authenticate, tenfold-from, tenfold-count"
 """What a page may read beside the few headers that it always may."""
 
 MAX_AGE_SECONDS: Final = 7200

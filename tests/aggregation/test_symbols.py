@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from aggregation import (
     Geometry,
     Layout,
     MemoryReserveError,
+    NotHeldError,
     PositionError,
     Series,
     SharedMemory,
@@ -232,6 +234,55 @@ def test_the_overview_while_a_symbol_is_replaced(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Series, "newest", replace)
     assert [holding[:3] for holding in mine.overview()] == [("B", 2, 3.0)]
+
+
+def test_prices_come_back_and_those_that_are_not_held_are_named() -> None:
+    """The newest, or fewer if there are fewer, or neighbouring ones; beyond what is held it says what is."""
+    symbols = new_symbols()
+    prices = np.random.default_rng(4).normal(0.0, 1.0, 250)
+    for begin in range(0, 250, 10):
+        symbols.append("A", prices[begin : begin + 10])
+        count = begin + 10
+        for size in (1, 20, 1_000):
+            found = symbols.prices("A", size)
+            held = min(size, count, 100)
+            assert (found.begin, found.appended) == (count - held, count)
+            assert found.prices.tobytes() == prices[count - held : count].tobytes()
+        oldest = max(0, count - 100)
+        found = symbols.prices("A", 10, oldest)
+        assert (found.begin, found.appended, found.prices.tolist()) == (
+            oldest,
+            count,
+            prices[oldest : oldest + 10].tolist(),
+        )
+        for wrong, size in ((oldest - 1, 2), (count - 1, 2), (count, 1)):
+            if wrong >= 0:
+                with pytest.raises(NotHeldError) as refused:
+                    symbols.prices("A", size, wrong)
+                assert (refused.value.oldest, refused.value.count) == (oldest, count)
+
+
+@pytest.mark.parametrize("begin", [None, 0])
+def test_prices_while_a_symbol_is_replaced(monkeypatch: pytest.MonkeyPatch, begin: int | None) -> None:
+    """What was read of a place that has changed hands meanwhile is read again, of the symbol that was asked for."""
+    memory = SharedMemory(Layout(SMALL, max_symbols=2))
+    mine, yours = Symbols(memory), Symbols(memory)
+    yours.append("A", [1.0])
+    for name in ("last", "stretch"):
+        read = getattr(Series, name)
+
+        def replace(series: Series, *wanted: int, read: Callable[..., object] = read) -> object:
+            if yours.count("A") == 1:
+                yours.delete("A")
+                yours.append("B", [7.0])
+                yours.append("A", [2.0, 3.0])
+            return read(series, *wanted)
+
+        monkeypatch.setattr(Series, name, replace)
+    assert mine.prices("A", 1, begin).prices.tolist() == [3.0 if begin is None else 2.0]
+    yours.delete("A")
+    with pytest.raises(UnknownSymbolError):
+        mine.prices("A", 1, begin)
 
 
 def test_growth_may_be_refused() -> None:

@@ -52,7 +52,8 @@ def _reasons(settings: Settings) -> dict[int, str]:
         400: "The body is not JSON, a parameter is missing, given twice or wrong, or this is not well-formed HTTP.",
         401: "The service asks for tokens, and this request has none or an unknown one.",
         403: "The token may read, but not write.",
-        404: "No price of this symbol was added, or nothing is at this path.",
+        404: "No price of this symbol was added, or nothing is at this path. Or prices at these positions are not "
+        "held: then `oldest` and `count` say which are.",
         405: "The path does not serve that method.",
         408: f"The request did not arrive whole within {settings.request_seconds:g} s. The connection is closed.",
         409: f"The symbol would be one more than {settings.max_symbols}. Delete one, or raise `--max-symbols`.",

@@ -107,6 +107,11 @@ def operations(settings: Settings) -> list[Operation]:
     of_batch = _parameter("symbol", "query", "Needed in binary, and in JSON where the body does not name it.", name)
     positions = {"type": "integer", "minimum": 0, "maximum": MOST_POSITION}
     at = _parameter("at", "query", "Append only if so many prices were added before.", positions)
+    sizes = {"type": "integer", "minimum": 1, "maximum": settings.max_batch}
+    last = _parameter("last", "query", "So many of the newest prices, or all that are held if fewer.", sizes)
+    last["example"] = min(3, settings.max_batch)
+    begin = _parameter("from", "query", "The position of the first price, 0 for the first ever.", positions)
+    size = _parameter("size", "query", "How many prices; needed with `from`, and all of them must be held.", sizes)
     in_path = _parameter("symbol", "path", "Percent-encoded: `/symbols/EUR%2FUSD`.", name, "EURUSD")
     ks = {"type": "integer", "minimum": 1, "maximum": settings.max_k}
     k = _parameter("k", "query", "The window: the last 10^k prices. Digits only, as in `4`.", ks, 1)
@@ -135,6 +140,15 @@ def operations(settings: Settings) -> list[Operation]:
             ok(settings, documents.AllStatistics, "All windows of the symbol."),
             refused=(404,),
             more={"parameters": [symbol]},
+        ),
+        Operation(
+            Route("get", "/prices/", "getPrices", Scope.READ, "Prices"),
+            f"The prices themselves. The newest ones (`last`), or neighbouring ones (`from` and `size`), at most "
+            f"{settings.max_batch:,} at a time and each to the bit, of the last 10^{settings.max_k} of a symbol. "
+            "`Accept: application/octet-stream` gets them as little-endian float64.",
+            _prices(settings),
+            refused=(404,),
+            more={"parameters": [symbol, last, begin, size]},
         ),
         Operation(
             Route("get", "/symbols/", "listSymbols", Scope.READ, "Symbols"),
@@ -192,6 +206,21 @@ def _batch(settings: Settings) -> Json:
             "application/octet-stream": {"schema": binary},
         },
     }
+
+
+def _prices(settings: Settings) -> Json:
+    """Prices, in either of their forms."""
+    good = ok(settings, documents.Prices, "The prices. In binary the headers say what JSON says beside them.")
+    binary = {"type": "string", "format": "binary", "description": "Little-endian float64, oldest first."}
+    good["200"]["content"][documents.OCTETS] = {"schema": binary}
+    good["200"]["headers"] = {
+        name: {"description": description, "required": True, "schema": {"type": "integer", "minimum": 0}}
+        for name, description in (
+            ("Tenfold-From", "The position of the first price."),
+            ("Tenfold-Count", "Prices ever appended to the symbol."),
+        )
+    }
+    return good
 
 
 def _document() -> Json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, NotRequired, get_args, get_origin, get_type_hints
 
+import numpy as np
 import orjson
 
 import aggregation
@@ -44,6 +45,7 @@ def examples(settings: Settings) -> dict[type, Json]:
     holding = aggregation.Holding("EURUSD", window.size, window.last, held_bytes=8192, batches=1, lag=0)
     windows = aggregation.Windows(window.size, [window.size] * settings.max_k, [list(window[1:])] * settings.max_k)
     all_statistics = orjson.loads(documents.write_windows("EURUSD", windows))
+    newest = aggregation.Stretch(1, window.size, np.array(BATCH["values"][1:]))
     overview = orjson.loads(documents.write_overview([holding], settings.layout))
     return {
         documents.Batch: BATCH,
@@ -51,6 +53,7 @@ def examples(settings: Settings) -> dict[type, Json]:
         documents.Statistics: orjson.loads(documents.write_statistics(window)),
         documents.AllStatistics: all_statistics,
         documents.Window: all_statistics["windows"]["1"],
+        documents.Prices: orjson.loads(documents.write_prices("EURUSD", newest, as_octets=False).content),
         documents.Symbols: overview,
         documents.Holding: overview["symbols"][0],
         documents.Limits: overview["limits"],

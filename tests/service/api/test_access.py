@@ -173,6 +173,7 @@ ROUTES = {
     ("HEAD", "/health"): OPEN,
     ("GET", "/stats?symbol=A&k=1"): READS,
     ("HEAD", "/stats?symbol=A&k=1"): READS,
+    ("GET", "/prices?symbol=A&last=1"): READS,
     ("POST", "/add_batch"): WRITES,
     ("DELETE", "/symbols/A"): {**WRITES, "writer": 204},
 }
@@ -243,6 +244,7 @@ def test_without_tokens_there_is_no_check(settings: Settings) -> None:
         "open": set(),
         "guarded": {
             "POST /add_batch",
+            "GET /prices",
             "GET /stats",
             "GET /stats/all",
             "GET /symbols",

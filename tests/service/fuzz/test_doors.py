@@ -17,8 +17,18 @@ BINARY = request("POST", "/add_batch?symbol=A", "Content-Type: application/octet
 SAID_AGAIN = st.sampled_from(
     [
         BINARY,
+        *(request("GET", f"/prices?symbol=A&from={begin}&size=2") for begin in (0, 1, 5, 90)),
         *(request("POST", f"/add_batch?symbol=A&at={at}", body=b'{"values": [1.5]}') for at in (0, 1, 2, 3, 9)),
-        *(request("GET", target) for target in ("/stats?symbol=A&k=1", "/stats/all?symbol=A", "/symbols", "/health")),
+        *(
+            request("GET", target)
+            for target in (
+                "/stats?symbol=A&k=1",
+                "/stats/all?symbol=A",
+                "/symbols",
+                "/health",
+                "/prices?symbol=A&last=3",
+            )
+        ),
     ]
 )
 """What is remembered soon."""

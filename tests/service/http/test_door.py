@@ -14,6 +14,7 @@ from statistics import fmean, pvariance
 from typing import NoReturn
 
 import httpx
+import numpy as np
 import pytest
 
 from service.api.resources import Question, Resources
@@ -21,6 +22,7 @@ from service.http.door import MOST_BODY_BYTES, MOST_HEAD_BYTES, MOST_HEADS, RECE
 from service.http.framework import Framework
 from service.settings import Settings
 from tests.support.credentials import issue, token_file
+from tests.support.load import CUT
 from tests.support.process import Forked, forked, until
 from tests.support.scrape import Scrape
 from tests.support.sockets import Wire, post, request
@@ -101,6 +103,25 @@ def test_a_post_is_remembered_but_for_the_position_in_its_query(remembered: byte
         assert look(AT % at) is None
     for other in ((b"=A ", b"=B "), (b"x=at=1", b"x=at=2"), (b"?at=5", b"?at=6"), (b"POST", b"PUT"), (b"?x", b"#x")):
         assert look((AT % b"7").replace(*other)) is None
+
+
+def test_a_get_is_remembered_but_for_the_position_in_its_query() -> None:
+    """Whoever reads prices piece by piece stays at the door, and no other digits may differ."""
+    head = b"GET /prices?symbol=A&from=%b&size=9 HTTP/1.1\r\nHost: test\r\n\r\n"
+    door = Door(1 << 20)
+    door.remember(
+        (head % b"0")[:-4], "GET", ["host"], Ticket(nothing, Question("symbol=A&from=0&size=9", accept="x"), 16)
+    )
+    for begin in (b"0", b"9", b"123456789", b"00"):
+        whole = head % begin
+        RECEIVED[: len(whole)] = whole
+        found = door.look(len(whole))
+        assert found is not None
+        assert found[0].question == Question(f"symbol=A&from={begin.decode()}&size=9", accept="x")
+        assert found[1:] == (len(whole), 0)
+        for other in (whole + b"G", whole[:-1], whole.replace(b"size=9", b"size=8")):
+            RECEIVED[: len(other)] = other
+            assert door.look(len(other)) is None
 
 
 def test_growing_positions_take_no_memory_at_the_door() -> None:
@@ -279,6 +300,26 @@ def test_a_large_batch_does_not_make_the_next_one_on_its_connection_old(shared_s
         assert wire.ask(b" ").status == 200
     for wire in wires:
         wire.close()
+
+
+@pytest.mark.parametrize("no_door", [False, True], ids=["at the door", "through the framework"])
+def test_answers_that_are_not_taken_count_for_the_budget(settings: Settings, no_door: bool) -> None:
+    """Of clients that ask for prices and do not read them the first are cut off, and the last is served."""
+    ask = request("GET", "/prices?symbol=A&last=200000")  # more than the kernel keeps for a connection
+    prices = np.random.default_rng(1).normal(0.0, 1.0, 200_000)
+    settings = replace(settings, no_door=no_door, max_k=6, max_batch=len(prices), request_seconds=60.0)
+    with forked(settings) as service, ExitStack() as stack:
+        service.symbols.append("A", prices)
+        known(service, ask)
+        wires = [stack.enter_context(Wire(service.port, receive_buffer=4096)) for _ in range(8)]
+        for wire in wires:
+            wire.send(ask)
+            until(lambda port=wire.port: service.has_read(port), 10)  # type: ignore[misc]
+        answer = wires[-1].answer()
+        assert (answer.status, answer.document["prices"]) == (200, prices.tolist())
+        with pytest.raises(CUT):
+            wires[0].answer()
+        known(service, ask)
 
 
 @pytest.mark.parametrize("no_door", [False, True])

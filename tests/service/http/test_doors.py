@@ -33,7 +33,17 @@ class Known:
         self.json = self.post(JSON)
         self.binary = self.post(OCTETS, "/add_batch/?symbol=B", "Content-Type: application/octet-stream")
         self.positioned = self.at("0")
-        self.all = [self.json, self.binary, self.stats, self.get("/stats/all/?symbol=A"), self.get("/symbols/"), HEALTH]
+        octets = self.get("/prices?symbol=A&last=3", "Accept: application/octet-stream")
+        self.prices = [self.get("/prices?symbol=A&from=0&size=2"), octets]
+        self.all = [
+            self.json,
+            self.binary,
+            *self.prices,
+            self.stats,
+            self.get("/stats/all/?symbol=A"),
+            self.get("/symbols/"),
+            HEALTH,
+        ]
 
     def at(self, position: str) -> bytes:
         """A batch for a position; where that is not the right one, it is 412."""
@@ -189,6 +199,10 @@ BODIES = (
     *(JSON.replace(b'"A"', name) for name in (b'"C"', b'"D"', b'"\\u0007"', b'""', b"1")),
 )
 TARGETS = (
+    "/prices?symbol=A&from=9999&size=1",
+    "/prices?symbol=A&from=007&size=1",
+    "/prices?symbol=A&from=&size=1",
+    "/prices?symbol=A&last=0",
     "/stats?symbol=A&k=9",
     "/stats?symbol=NO&k=1",
     "/stats?k=1",
@@ -241,7 +255,7 @@ def test_more_heads_than_are_remembered(either: tuple[Doors, Known]) -> None:
     """Those that are forgotten are answered all the same."""
     both, known = either
     others = b"".join(known.get(f"/stats?symbol=A&k=1&{number}") for number in range(MOST_HEADS + 50))
-    assert both.alike(others, *known.all, closing(known)).count(b"HTTP/1.1 200 OK") == MOST_HEADS + 57
+    assert both.alike(others, *known.all, closing(known)).count(b"HTTP/1.1 200 OK") == MOST_HEADS + 59
 
 
 def test_the_deadline_408_in_the_middle_of_a_remembered_body(either: tuple[Doors, Known]) -> None:

@@ -18,7 +18,7 @@ READER, WRITER = "r" * 16, "w" * 16
 BATCH = b'{"symbol": "A", "values": [1, 2.5]}'
 
 SHARED = "access-control-allow-origin"
-EXPOSED = {"access-control-expose-headers": "retry-after, www-authenticate"}
+EXPOSED = {"access-control-expose-headers": "retry-after, www-authenticate, tenfold-from, tenfold-count"}
 """Beside what any page may read of an answer: when to try again, and which token is wanted."""
 
 ASKED = {

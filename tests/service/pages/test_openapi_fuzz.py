@@ -46,7 +46,7 @@ the right one."""
 
 
 def taking(media_type: str, *, named: bool) -> dict[str, Any]:
-    """The document with one way to send a batch and to say its symbol, of which it cannot say that one is needed."""
+    """The document with one way to send a batch and its symbol, and to ask for prices: it cannot say "one of these"."""
     document = openapi(SETTINGS)
     operation = document["paths"]["/add_batch/"]["post"]
     content = operation["requestBody"]["content"]
@@ -58,6 +58,13 @@ def taking(media_type: str, *, named: bool) -> dict[str, Any]:
         batch["properties"]["symbol"] = False
     else:
         batch["required"].append("symbol")
+    wanted = document["paths"]["/prices/"]
+    for method in ("get", "head"):
+        ways = {"last"} if named else {"from", "size"}
+        parameters = [
+            one | {"required": True} for one in wanted[method]["parameters"] if one["name"] in {"symbol", *ways}
+        ]
+        wanted[method]["parameters"] = parameters
     return document
 
 
@@ -67,7 +74,7 @@ def schema_of(media_type: str, *, named: bool) -> OpenApiSchema:
 
 
 schema = schema_of("application/json", named=False)
-named = schema_of("application/json", named=True).include(path="/add_batch/")
+named = schema_of("application/json", named=True).include(path=["/add_batch/", "/prices/"])
 binary = schema_of(BINARY, named=True).include(path="/add_batch/")
 
 
