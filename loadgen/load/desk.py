@@ -17,7 +17,7 @@ MOST_TOLD: Final = 256
 LOOK_NANOSECONDS: Final = 2_000_000
 """A sender that waits for a body looks again after so long, should the clerk have missed that it waits."""
 
-AT_ONCE: Final = 64
+AT_ONCE: Final = 128
 TELL_NANOSECONDS: Final = 5_000_000
 """Events are gathered until there are so many, or for this long: a body's slot is free again soon enough, and to wake a
 process on another processor costs up to 80 µs, as much as making a body does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import multiprocessing as mp
 import signal
@@ -28,6 +29,9 @@ from .sender import Sender
 
 FORK: Final = mp.get_context("fork")
 """Children share the parent's memory for bodies and need no second import of numpy. The parent has no threads yet."""
+
+GARBAGE: Final = 100_000
+"""Objects after which a child looks for cycles."""
 
 HEAD_START: Final = SECOND // 20
 """From the word to start until the start, so that every sender has heard it."""
@@ -171,6 +175,8 @@ def _work(
 ) -> None:
     """What a child does. Only the parent heeds Ctrl-C; a child whose parent or partner has gone just ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # what was imported is not garbage, and what a run makes has no cycles worth a look every few µs
+    gc.set_threshold(GARBAGE)
     for end in foreign:
         end.close()
     with suppress(BrokenPipeError, EOFError, ConnectionResetError):
