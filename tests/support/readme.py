@@ -1,17 +1,17 @@
-"""The README, read as what it promises: its tables and its blocks of code."""
+"""The README and what it leads to, read as what they promise: their tables and their blocks of code."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.process import ROOT
 
 ADDRESS = "http://127.0.0.1:8000"
-README = (ROOT / "README.md").read_text()
+README = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/API.md", "docs/OPERATING.md"))
 
 
 class Block(NamedTuple):
@@ -22,15 +22,14 @@ class Block(NamedTuple):
 
 
 def table(head: str) -> list[str]:
-    """The first cells of the rows of the table whose first head is this one."""
+    """The first cells of the rows of the longest table whose first head is this one."""
     lines = README.splitlines()
-    start = next(index for index, line in enumerate(lines) if line.startswith(f"| {head} |"))
-    rows = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append(line.split("|")[1].strip())
-    return rows
+    starts = [index for index, line in enumerate(lines) if line.startswith(f"| {head} |")]
+    tables = [
+        [line.split("|")[1].strip() for line in takewhile(lambda line: line.startswith("|"), lines[start + 2 :])]
+        for start in starts
+    ]
+    return max(tables, key=len)
 
 
 def blocks() -> list[Block]:
