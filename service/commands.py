@@ -65,13 +65,13 @@ class Origin(click.ParamType[str]):
     """The origin of a page as browsers write it: in small letters, without a slash, and without the usual port."""
 
     name = "origin"
-    _SYNTAX: Final = re.compile(
+    SYNTAX: Final = re.compile(
         r"(?!http:.*:80$|https:.*:443$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9]\d{0,4})?"
     )
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Take the text as it is, if it can be one."""
-        if not self._SYNTAX.fullmatch(str(value)):
+        if not self.SYNTAX.fullmatch(str(value)):
             shown = "https://desk.example or http://127.0.0.1:3000"
             self.fail(f"{MUST}an origin as browsers write it, such as {shown}, not {value!r}", param, ctx)
         return str(value)

@@ -22,6 +22,7 @@ import pytest
 
 import aggregation
 import service
+from service.commands import Origin
 
 OURS: Final = {
     r"<(\w+)[^>]*>": "the routes of the service",
@@ -32,6 +33,7 @@ OURS: Final = {
     r"Option '(.+)' does not take a value\.": "the command line",
     r"Got unexpected extra arguments? \((.+)\)": "the command line",
     r"No such command '(.+)'\.": "the command line",
+    Origin.SYNTAX.pattern: "the command line",
 }
 """Patterns that no stranger's text comes to, and what does."""
 
