@@ -4,10 +4,10 @@ import { Decimals, rate, rough, seconds, shortPower, whole } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-const PAST_MS = 120_000; // what the sparkline shows at most,
-const PAST_AT_FIRST_MS = 15_000; // and what its width stands for at least
-const SAMPLE_MS = 500; // between two of its points
-const RATE_MS = 5000; // what a rate is taken over
+const PAST_MS = 120_000; // what the line shows, if that is more than the prices that it begins with
+const HISTORY = 1000; // prices that the line begins with
+const RATE_MS = 5000; // what a rate is taken over,
+const RATE_LEAST_MS = 500; // and at least
 const STALE_MS = 10_000; // without a price, before that is worth a word
 const MARGIN = 1.5; // per cent of the scale at either end, so that a mark at the end is not cut in half
 
@@ -32,6 +32,11 @@ function set(node, attributes) {
 
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/** Where a price lies on the scale of a window. */
+function scale({ min, max }) {
+  return (x) => `${max > min ? MARGIN + ((x - min) / (max - min)) * (100 - 2 * MARGIN) : 50}%`;
 }
 
 /** A window's bar. Horizontal places are per cent of its width, vertical ones pixels from its middle. */
@@ -67,7 +72,7 @@ class Row {
   constructor(k) {
     this.k = k;
     this.bar = new Bar();
-    this.of = element("span");
+    this.of = element("span", { class: "of" });
     this.spread = element("span", { class: "spread", "aria-hidden": "true" }); // which is among the numbers, too
     this.numbers = ["min", "avg", "max", "dev"].map((name) => element("span", { class: `number ${name}` }));
     this.node = element(
@@ -93,7 +98,7 @@ class Row {
     texts.forEach((text, index) => say(this.numbers[index], text));
     const [min, avg, max, deviation] = texts;
     say(this.of, full ? "" : `of ${whole(window.count)}`);
-    say(this.spread, full ? `± ${deviation}` : "");
+    say(this.spread, `± ${deviation}`);
     this.details = {
       title: `Last ${whole(10 ** this.k)} prices`,
       note: full ? "" : `of ${whole(window.count)} there are so far`,
@@ -113,13 +118,14 @@ class Row {
 }
 
 export class Card {
-  #samples = []; // {time, count, last}, oldest first
+  #line = []; // {time, count, last} of prices, oldest first
+  #counts = []; // {time, count} of late, oldest first
   #rows = [];
   #decimals = new Decimals();
-  #count = -1;
+  #count = -1; // the newest that is known
   #changed = 0;
-  #asked = -Infinity; // when all windows were last asked for,
-  #askedCount = -1; // and the count as it then was
+  #stats = null; // all that is shown of prices and windows: one answer, so that it is of one moment
+  #asked = -Infinity; // when that was asked for
 
   constructor(symbol, number, maxK) {
     this.symbol = symbol;
@@ -169,7 +175,7 @@ export class Card {
 
   /** Whether all windows should be asked for: there are new prices, and the last time was a while ago. */
   wants(now, interval) {
-    return this.#count !== this.#askedCount && now - this.#asked >= interval;
+    return this.#count !== this.#stats?.count && now - this.#asked >= interval;
   }
 
   get asked() {
@@ -186,56 +192,71 @@ export class Card {
 
   /** Forget what was collected: what comes next may be another run of the service, or another symbol of this name. */
   reset() {
-    this.#samples = [];
+    this.#line = [];
+    this.#counts = [];
     this.#decimals = new Decimals();
-    this.#count = this.#askedCount = -1;
+    this.#count = -1;
+    this.#stats = null;
     this.#asked = -Infinity;
     this.node.classList.add("old"); // until its windows are known anew
   }
 
   /** Take this symbol's entry of a list of symbols. */
   observe({ count, last }, now) {
+    this.#note(count, last, now);
+    this.#counts.push({ time: now, count });
+    while (this.#counts.length > 1 && this.#counts[1].time <= now - RATE_MS) this.#counts.shift();
+    this.#sayMeta(now);
+  }
+
+  #note(count, last, now) {
     if (count < this.#count) this.reset();
-    if (count !== this.#count) this.#changed = now;
+    if (count === this.#count) return;
     this.#count = count;
-    const newest = this.#samples.at(-1);
-    if (newest === undefined || now - newest.time >= SAMPLE_MS) {
-      this.#samples.push({ time: now, count, last });
-      // The last one beyond the edge is kept: the line enters from there.
-      while (this.#samples.length > 2 && this.#samples[1].time < now - PAST_MS) this.#samples.shift();
-      this.#drawPast(now);
-    }
-    this.#decimals.observe([last], 0);
-    say(this.price, this.#decimals.price(last));
+    this.#changed = now;
+    this.#line.push({ time: now, count, last });
+  }
+
+  #sayMeta(now) {
     const quiet = now - this.#changed;
-    this.node.classList.toggle("stale", quiet >= STALE_MS);
     const perSecond = this.rate(now);
+    const total = this.#stats ? ` · ${whole(this.#stats.count)} in all` : "";
+    this.node.classList.toggle("stale", quiet >= STALE_MS);
     if (quiet >= STALE_MS) say(this.meta, `no new price for ${seconds(quiet / 1000)}`);
-    else say(this.meta, `${perSecond === null ? "…" : rate(perSecond)} prices/s · ${whole(count)} in all`);
+    else say(this.meta, `${perSecond === null ? "…" : rate(perSecond)} prices/s${total}`);
   }
 
   /** Prices a second, of late; null as long as that cannot be known. */
   rate(now) {
-    const since = this.#samples.findLast((sample) => sample.time <= now - RATE_MS) ?? this.#samples[0];
-    if (since === undefined || now - since.time < SAMPLE_MS) return null;
+    const [since] = this.#counts;
+    if (since === undefined || now - since.time < RATE_LEAST_MS) return null;
     return ((this.#count - since.count) / (now - since.time)) * 1000;
   }
 
   /** Take the answer to a question for all windows, which was asked at a time. */
   show(stats, time) {
     if (stats === null) return;
-    this.node.classList.remove("old");
+    this.#note(stats.count, stats.last, time);
     this.#asked = time;
-    this.#askedCount = stats.count;
+    this.#stats = stats;
+    this.node.classList.remove("old");
     const windows = this.#rows.map((row) => stats.windows[row.k]);
-    const widest = windows.at(-1);
     const spread = windows.map((window) => window.max - window.min).find((width) => width > 0) ?? 0;
+    this.#decimals.observe([stats.last], 0);
     this.#decimals.observe(windows.flatMap((window) => [window.min, window.max]), spread);
-    const width = widest.max - widest.min;
-    const place = (x) => `${width > 0 ? MARGIN + ((x - widest.min) / width) * (100 - 2 * MARGIN) : 50}%`;
-    this.#rows.forEach((row, index) => row.show(windows[index], stats.last, place, this.#decimals));
-    say(this.low, this.#decimals.price(widest.min));
-    say(this.high, width > 0 ? this.#decimals.price(widest.max) : "");
+    this.#draw();
+    this.#sayMeta(time);
+  }
+
+  #draw() {
+    const { windows, last } = this.#stats;
+    const widest = windows[this.#rows.length];
+    const { min, max } = widest;
+    say(this.price, this.#decimals.price(last));
+    for (const row of this.#rows) row.show(windows[row.k], last, scale(widest), this.#decimals);
+    say(this.low, this.#decimals.price(min));
+    say(this.high, max > min ? this.#decimals.price(max) : "");
+    this.#drawLine();
   }
 
   /** Say that what is shown is of the past. */
@@ -245,17 +266,20 @@ export class Card {
     say(this.meta, `as of ${clock}`);
   }
 
-  #drawPast(now) {
-    const lasts = this.#samples.map((sample) => sample.last);
-    const [low, high] = [Math.min(...lasts), Math.max(...lasts)];
-    const width = Math.min(Math.max(now - this.#samples[0].time, PAST_AT_FIRST_MS), PAST_MS);
-    const x = (sample) => 98 * (1 - (now - sample.time) / width);
-    const y = (sample) => (high > low ? 36 - ((sample.last - low) / (high - low)) * 32 : 20);
-    const points = this.#samples.map((sample) => `${x(sample).toFixed(2)} ${y(sample).toFixed(2)}`);
+  #drawLine() {
+    const newest = this.#line.at(-1);
+    // The last one beyond the edge is kept: the line enters from there.
+    const first = this.#line.findLastIndex(({ count, time }) => count <= newest.count - HISTORY && time <= newest.time - PAST_MS);
+    this.#line.splice(0, first);
+    const prices = this.#line.map(({ last }) => last);
+    const [low, high] = [Math.min(...prices), Math.max(...prices)];
+    const width = newest.count - this.#line[0].count;
+    const x = ({ count }) => (width > 0 ? 98 * (1 - (newest.count - count) / width) : 98);
+    const y = ({ last }) => (high > low ? 36 - ((last - low) / (high - low)) * 32 : 20);
+    const points = this.#line.map((point) => `${x(point).toFixed(2)} ${y(point).toFixed(2)}`);
     this.path.setAttribute("d", `M${points.join("L")}`);
     this.dot.setAttribute("d", `M${points.at(-1)}h0`);
-    const past = seconds((now - this.#samples[0].time) / 1000);
     const [from, to] = [low, high].map((price) => this.#decimals.price(price));
-    this.spark.setAttribute("aria-label", `Price of the last ${past}: between ${from} and ${to}`);
+    this.spark.setAttribute("aria-label", `Line of the last ${whole(width + 1)} prices: between ${from} and ${to}`);
   }
 }

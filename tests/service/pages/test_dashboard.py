@@ -97,12 +97,48 @@ def test_every_window_shows_its_numbers(page: Page, client: Client) -> None:
         shown = row(page, "EURUSD", k)
         expect(shown.locator(".min")).not_to_have_text("")
         assert_row(shown, values[-(10**k) :])
-        expect(shown.locator(".note")).to_contain_text("of 12,345" if k >= 5 else "±")
+        expect(shown.locator(".note")).to_contain_text("of 12,345±" if k >= 5 else "±")
     client.fill("EURUSD", [1.23456])
     expect(card(page, "EURUSD").locator(".price")).to_have_text("1.23456")
     expect(row(page, "EURUSD", 1).locator(".max")).to_have_text("1.23456")
     for k in (1, 4, 8):
         assert_row(row(page, "EURUSD", k), [*values, 1.23456][-(10**k) :])
+
+
+LOOK = """(symbol) => {
+    const card = [...document.querySelectorAll(".card")].find((e) => e.querySelector("h2").textContent === symbol);
+    const read = (text) => Number(text.replaceAll(",", ""));
+    const all = (selector) => [...card.querySelectorAll(selector)].map((e) => e.textContent);
+    return [
+        read(card.querySelector(".price").textContent),
+        read(card.querySelector(".meta").textContent.match(/([0-9,]+) in all/)?.[1] ?? "NaN"),
+        ...[...all(".min").slice(0, 1), ...all(".max")].map((text) => read(text || "NaN")),
+    ];
+}"""
+"""What a card shows at one moment: price, count, the shortest window's minimum and every window's maximum."""
+
+
+def test_a_card_is_of_one_moment(page: Page, client: Client, shared_service: Process) -> None:
+    """Whenever one looks, the price of a symbol that runs away lies in its shortest window, and the count is theirs."""
+    symbols = [f"RISING {n}" for n in range(5)]
+    for symbol in symbols:
+        client.fill(symbol, [1.0])
+        expect(row(page, symbol, 1).locator(".max")).to_have_text("1")
+    rising = itertools.count(2, 100)
+
+    def stream(producer: Client) -> None:
+        begin = next(rising)
+        for symbol in symbols:  # price number n is n
+            producer.fill(symbol, [float(n) for n in range(begin, begin + 100)])
+
+    looks: list[list[float]] = []
+    with meanwhile(shared_service.url, stream):
+        while len({tuple(look) for look in looks}) < 20:
+            looks += [page.evaluate(LOOK, symbol) for symbol in symbols]
+            page.wait_for_timeout(20)
+    for price, count, low, *highs in looks:
+        assert low <= price <= highs[0], (price, low, highs)
+        assert {price, *highs} == {count}
 
 
 def test_bars_lie_on_one_scale(page: Page, client: Client) -> None:
@@ -377,6 +413,24 @@ def test_one_symbol_has_the_room_for_its_numbers(page: Page, client: Client) -> 
     assert row(page, "S0", 1).locator(".dev").evaluate(width) == 1
     bottoms = page.locator(".card").evaluate_all("(all) => all.map((e) => e.getBoundingClientRect().bottom)")
     assert max(bottoms) <= 900  # ten are on a screen of 1440 × 900 at once
+
+
+def test_the_right_column_is_of_one_kind(page: Page, client: Client) -> None:
+    """A narrow card has ± σ in every row of it, full window or not, and a wide one, with σ elsewhere, only "of N"."""
+    client.fill("S0", [float(n) for n in range(12)])
+    for k in range(1, MAX_K + 1):
+        shown = row(page, "S0", k)
+        expect(shown.locator(".of")).to_have_text("of 12" if k > 1 else "")
+        expect(shown.locator(".spread")).to_be_hidden()
+    for n in range(1, 10):
+        client.fill(f"S{n}", [1.0])
+    expect(page.locator(".card")).to_have_count(10)
+    width = "(e) => e.getBoundingClientRect().width"
+    for k in range(1, MAX_K + 1):
+        shown = row(page, "S0", k)
+        expect(shown.locator(".spread")).to_have_text(re.compile(r"^± \d"))
+        assert shown.locator(".spread").evaluate(width) > 20
+        assert shown.locator(".of").evaluate(width) == 1  # for screen readers
 
 
 def settled(page: Page, condition: Callable[[], bool]) -> None:
