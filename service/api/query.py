@@ -34,6 +34,10 @@ class Target(NamedTuple):
     at: int | None
 
 
+ANYWHERE: Final = Target(None, None)
+"""Where there is no query, as with most batches in JSON."""
+
+
 class Wanted(NamedTuple):
     """So many prices of a symbol, from position ``begin`` on; without one the newest."""
 

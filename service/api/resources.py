@@ -39,7 +39,7 @@ from .documents import (
     write_windows,
 )
 from .problems import DEFECT, UNKNOWN_SYMBOL, Problem, not_held, sentence, wrong_place
-from .query import prefers_octets, read_query, read_segment, read_symbol_query, read_target, read_wanted
+from .query import ANYWHERE, prefers_octets, read_query, read_segment, read_symbol_query, read_target, read_wanted
 
 changes = logging.getLogger(CHANGES)
 failures = logging.getLogger(REQUESTS)
@@ -110,11 +110,12 @@ class Resources:
         read = choose_reader(question.media_type, question.encoding)
         if isinstance(read, Problem):
             return read
-        target = read_target(question.query)
+        target = read_target(question.query) if question.query else ANYWHERE
         if isinstance(target, Problem):
             return target
-        batch = read(body, target.symbol, self._max_batch)
-        return batch if isinstance(batch, Problem) else self._append(batch, target.at)
+        symbol, at = target
+        batch = read(body, symbol, self._max_batch)
+        return batch if isinstance(batch, Problem) else self._append(batch, at)
 
     def _append(self, batch: Batch, at: int | None) -> bytes | Problem:
         symbol, prices = batch

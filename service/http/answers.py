@@ -53,9 +53,9 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
 
 def status_of(answer: Said) -> int:
     """The status of what a resource says."""
-    if isinstance(answer, Problem):
-        return answer.status.value
-    return 200 if answer else 204
+    if isinstance(answer, bytes):  # nearly all are, and that is the quicker question
+        return 200 if answer else 204
+    return answer.status.value if isinstance(answer, Problem) else 200
 
 
 class Answer(HTTPResponse):
