@@ -1,4 +1,4 @@
-// The service as this page sees it: two questions, a token if one is asked for, and what can go wrong.
+// The service as this page sees it: three questions, a token if one is asked for, and what can go wrong.
 
 const TOKEN_KEY = "tenfold-token"; // of sessionStorage: gone with the tab
 const ANSWER_MS = 5000;
@@ -44,9 +44,18 @@ export class Api {
   }
 
   /** All windows of a symbol, or null if it has just been deleted. */
-  async windows(symbol) {
+  windows(symbol) {
+    return this.#ofSymbol(`stats/all/?symbol=${encodeURIComponent(symbol)}`);
+  }
+
+  /** The newest prices of a symbol, so many or all that are held if fewer; or null as above. */
+  prices(symbol, number) {
+    return this.#ofSymbol(`prices/?symbol=${encodeURIComponent(symbol)}&last=${number}`);
+  }
+
+  async #ofSymbol(path) {
     try {
-      return await this.#get(`stats/all/?symbol=${encodeURIComponent(symbol)}`);
+      return await this.#get(path);
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return null;
       throw error;

@@ -5,7 +5,8 @@ import { Decimals, rate, rough, seconds, shortPower, whole } from "./format.js";
 const SVG = "http://www.w3.org/2000/svg";
 
 const PAST_MS = 120_000; // what the line shows, if that is more than the prices that it begins with
-const HISTORY = 1000; // prices that the line begins with
+const HISTORY = 1000; // prices that the line begins with,
+const LONG_HISTORY = 10_000; // and in the symbol's own view; both of no known time
 const RATE_MS = 5000; // what a rate is taken over,
 const RATE_LEAST_MS = 500; // and at least
 const STALE_MS = 10_000; // without a price, before that is worth a word
@@ -32,6 +33,11 @@ function set(node, attributes) {
 
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/** The part of the page's address that names a symbol's own view. No element's id begins with a slash. */
+export function hashOf(symbol) {
+  return `#/${encodeURIComponent(symbol)}`;
 }
 
 /** Where a price lies on the scale of a window. */
@@ -75,11 +81,17 @@ class Row {
     this.of = element("span", { class: "of" });
     this.spread = element("span", { class: "spread", "aria-hidden": "true" }); // which is among the numbers, too
     this.numbers = ["min", "avg", "max", "dev"].map((name) => element("span", { class: `number ${name}` }));
+    this.ends = [element("span"), element("span")];
     this.node = element(
       "tr",
       { tabindex: "-1", "data-k": String(k) },
       element("th", { scope: "row", title: `last ${whole(10 ** k)}` }, shortPower(k)),
-      element("td", { class: "range-cell" }, this.bar.node),
+      element(
+        "td",
+        { class: "range-cell" },
+        this.bar.node,
+        element("div", { class: "axis", "aria-hidden": "true" }, ...this.ends),
+      ),
       element("td", { class: "note" }, this.of, this.spread),
       ...this.numbers.map((number) => element("td", { class: "number-cell" }, number)),
     );
@@ -97,6 +109,8 @@ class Row {
     ];
     texts.forEach((text, index) => say(this.numbers[index], text));
     const [min, avg, max, deviation] = texts;
+    say(this.ends[0], min);
+    say(this.ends[1], max);
     say(this.of, full ? "" : `of ${whole(window.count)}`);
     say(this.spread, `± ${deviation}`);
     this.details = {
@@ -126,6 +140,8 @@ export class Card {
   #changed = 0;
   #stats = null; // all that is shown of prices and windows: one answer, so that it is of one moment
   #asked = -Infinity; // when that was asked for
+  #history = 0; // prices that were asked for to begin the line with
+  #isOwn = false;
 
   constructor(symbol, number, maxK) {
     this.symbol = symbol;
@@ -143,8 +159,9 @@ export class Card {
     if (this.#rows.length) this.#rows[0].node.tabIndex = 0; // one stop a card; arrow keys go on from there
     this.low = element("span");
     this.high = element("span");
-    const title = element("h2", { id: `symbol-${number}`, title: symbol });
-    title.textContent = symbol;
+    this.link = element("a", { href: hashOf(symbol) }, symbol);
+    this.caption = element("p", { class: "caption", "aria-hidden": "true" });
+    const title = element("h2", { id: `symbol-${number}`, title: symbol }, this.link);
     const heads = ["Last", "Range", "", "Minimum", "Average", "Maximum", "Std deviation"];
     const kinds = ["", "", "note", "number-cell", "number-cell", "number-cell", "number-cell"];
     this.node = element(
@@ -153,7 +170,13 @@ export class Card {
       element(
         "div",
         { class: "card-inside" },
-        element("div", { class: "head" }, element("div", { class: "now" }, title, this.price, this.meta), this.spark),
+        element(
+          "div",
+          { class: "head" },
+          element("div", { class: "now" }, title, this.price, this.meta),
+          this.spark,
+          this.caption,
+        ),
         element(
           "table",
           { "aria-labelledby": title.id },
@@ -173,9 +196,28 @@ export class Card {
     );
   }
 
-  /** Whether all windows should be asked for: there are new prices, and the last time was a while ago. */
+  /** Whether this card should be asked for: there are prices that it does not show, and the last time is a while ago. */
   wants(now, interval) {
-    return this.#count !== this.#stats?.count && now - this.#asked >= interval;
+    return (this.#count !== this.#stats?.count || this.missing > 0) && now - this.#asked >= interval;
+  }
+
+  /** How many prices its line should begin with; 0 where it has. */
+  get missing() {
+    const size = this.#isOwn ? LONG_HISTORY : HISTORY;
+    return this.#history < size ? size : 0;
+  }
+
+  get isOwn() {
+    return this.#isOwn;
+  }
+
+  /** Whether this is the symbol's own view: larger, and each window on a scale of its own. */
+  set isOwn(own) {
+    if (own === this.#isOwn) return;
+    this.#isOwn = own;
+    if (own) this.#history = 0; // its line may have been cut since
+    this.node.classList.toggle("own", own);
+    if (this.#stats) this.#draw();
   }
 
   get asked() {
@@ -198,6 +240,7 @@ export class Card {
     this.#count = -1;
     this.#stats = null;
     this.#asked = -Infinity;
+    this.#history = 0;
     this.node.classList.add("old"); // until its windows are known anew
   }
 
@@ -233,6 +276,16 @@ export class Card {
     return ((this.#count - since.count) / (now - since.time)) * 1000;
   }
 
+  /** Take the answer to a question for the newest prices; it is drawn together with what ``show`` is given next. */
+  begin(answer, time) {
+    this.#history = this.missing;
+    if (answer === null) return;
+    const { from, prices } = answer;
+    const known = prices.map((last, index) => ({ time, count: from + index + 1, last }));
+    this.#note(answer.count, prices.at(-1), time);
+    this.#line = [...this.#line.filter(({ count }) => count <= from), ...known];
+  }
+
   /** Take the answer to a question for all windows, which was asked at a time. */
   show(stats, time) {
     if (stats === null) return;
@@ -253,7 +306,9 @@ export class Card {
     const widest = windows[this.#rows.length];
     const { min, max } = widest;
     say(this.price, this.#decimals.price(last));
-    for (const row of this.#rows) row.show(windows[row.k], last, scale(widest), this.#decimals);
+    for (const row of this.#rows) {
+      row.show(windows[row.k], last, scale(this.#isOwn ? windows[row.k] : widest), this.#decimals);
+    }
     say(this.low, this.#decimals.price(min));
     say(this.high, max > min ? this.#decimals.price(max) : "");
     this.#drawLine();
@@ -269,7 +324,8 @@ export class Card {
   #drawLine() {
     const newest = this.#line.at(-1);
     // The last one beyond the edge is kept: the line enters from there.
-    const first = this.#line.findLastIndex(({ count, time }) => count <= newest.count - HISTORY && time <= newest.time - PAST_MS);
+    const edge = newest.count - (this.#isOwn ? LONG_HISTORY : HISTORY);
+    const first = this.#line.findLastIndex(({ count, time }) => count <= edge && time <= newest.time - PAST_MS);
     this.#line.splice(0, first);
     const prices = this.#line.map(({ last }) => last);
     const [low, high] = [Math.min(...prices), Math.max(...prices)];
@@ -280,6 +336,7 @@ export class Card {
     this.path.setAttribute("d", `M${points.join("L")}`);
     this.dot.setAttribute("d", `M${points.at(-1)}h0`);
     const [from, to] = [low, high].map((price) => this.#decimals.price(price));
-    this.spark.setAttribute("aria-label", `Line of the last ${whole(width + 1)} prices: between ${from} and ${to}`);
+    say(this.caption, `Line of the last ${whole(width + 1)} prices, between ${from} and ${to}`);
+    this.spark.setAttribute("aria-label", this.caption.textContent);
   }
 }

@@ -1,17 +1,20 @@
 // The dashboard: asks the service what there is, shows it, and says so when it cannot.
 //
 // One loop, and one question at a time within it: a slow service is asked less often, never by two at once. A turn asks
-// for the list of symbols, which has every price and count; then for the windows of a few symbols that are on screen
-// and have new prices, those first that were not asked for the longest.
+// for the list of symbols, which has every count; then for the windows of a few symbols that are on screen and have new
+// prices, those first that were not asked for the longest. A card that is new asks for its newest prices before.
+//
+// What stands behind the # of the address is the symbol whose own view is shown, if any: so links and "back" lead there.
 
 import { Api, ApiError } from "./api.js";
-import { Card } from "./card.js";
+import { Card, hashOf } from "./card.js";
 import { bytes, rate, whole } from "./format.js";
 import { Tooltip } from "./tooltip.js";
 
-const TURN_MS = 250; // how often prices are asked for
+const TURN_MS = 250; // how often the list is asked for
 const WINDOWS_MS = 1000; // how often, at most, the windows of one symbol are
 const WINDOWS_A_TURN = 4; // of how many symbols, at most, in one turn
+const FILTER_ABOVE = 10; // symbols, before a filter is worth its place
 const HIDDEN_MS = 10_000; // between turns while nobody looks
 const RETRY_MS = [500, 1000, 2000, 3000]; // after the first, second … turn in a row that failed
 
@@ -21,6 +24,8 @@ const api = new Api();
 const cards = new Map(); // by symbol
 const visible = new WeakSet(); // nodes of cards on screen
 const tooltip = new Tooltip(byId("tooltip"));
+
+let own = symbolOfAddress(); // the symbol whose own view is shown
 
 let made = 0; // cards ever, for their ids
 let failures = 0; // in a row
@@ -47,13 +52,15 @@ function state(name, text, notice = "") {
   say("state-text", text);
   byId("notice").hidden = notice === "";
   say("notice", notice);
-  document.title = name === "live" ? "tenfold" : `${text} – tenfold`;
+  document.title = [...(name === "live" ? [] : [text]), ...(own === null ? [] : [own]), "tenfold"].join(" – ");
 }
 
-/** Show one of the things that the page can be: cards, "no symbol yet", or the question for a token. */
+/** Show one of the things that the page can be: cards, "no (such) symbol", or the question for a token. */
 function only(name) {
-  for (const id of ["token", "empty", "cards"]) byId(id).hidden = id !== name;
+  for (const id of ["token", "empty", "missing", "cards"]) byId(id).hidden = id !== name;
   byId("legend").hidden = name !== "cards";
+  byId("way-back").hidden = own === null || name === "token";
+  byId("find").hidden = own !== null || name !== "cards" || (cards.size <= FILTER_ABOVE && byId("filter").value === "");
   byId("forget").hidden = !api.hasToken || name === "token";
 }
 
@@ -90,15 +97,34 @@ function showList({ symbols, limits }, now) {
     if (!cards.has(entry.symbol)) add(entry.symbol, limits.max_k);
     cards.get(entry.symbol).observe(entry, now);
   }
-  byId("cards").dataset.count = String(Math.min(symbols.length, 7));
+  arrange();
   const total = [...cards.values()].reduce((sum, card) => sum + (card.rate(now) ?? 0), 0);
   const held = symbols.reduce((sum, entry) => sum + entry.bytes, 0);
   say(
     "summary",
     `${whole(symbols.length)} of ${whole(limits.max_symbols)} symbols · ${rate(total)} prices/s · ${bytes(held)}`,
   );
-  if (symbols.length === 0) say("curl", example());
-  only(symbols.length === 0 ? "empty" : "cards");
+}
+
+/** Show the cards that are to be seen: those that the filter finds, or the one whose own view this is. */
+function arrange() {
+  const wanted = byId("filter").value.trim().toLowerCase();
+  let shown = 0;
+  for (const card of cards.values()) {
+    const isShown = own === null ? card.symbol.toLowerCase().includes(wanted) : card.symbol === own;
+    card.isOwn = card.symbol === own;
+    card.node.hidden = !isShown;
+    shown += isShown;
+  }
+  byId("cards").dataset.count = String(Math.min(shown, 7));
+  say("found", wanted === "" ? "" : `${whole(shown)} of ${whole(cards.size)} symbols`);
+  if (own !== null) {
+    say("missing-title", `No symbol ${own}`);
+    only(cards.has(own) ? "cards" : "missing");
+  } else {
+    if (cards.size === 0) say("curl", example());
+    only(cards.size === 0 ? "empty" : "cards");
+  }
 }
 
 function example() {
@@ -122,7 +148,10 @@ async function turn() {
     .filter((card) => visible.has(card.node) && card.wants(now, WINDOWS_MS))
     .sort((one, other) => one.asked - other.asked)
     .slice(0, WINDOWS_A_TURN);
-  for (const card of wanting) card.show(await api.windows(card.symbol), now);
+  for (const card of wanting) {
+    if (card.missing > 0) card.begin(await api.prices(card.symbol, card.missing), now);
+    card.show(await api.windows(card.symbol), now);
+  }
   tooltip.refresh();
 }
 
@@ -194,11 +223,50 @@ byId("forget").addEventListener("click", () => {
   wake();
 });
 
+// --- a symbol's own view, and the filter ---------------------------------------------------------------------------
+
+function symbolOfAddress() {
+  try {
+    return location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) || null : null;
+  } catch {
+    return null; // not what this page would write
+  }
+}
+
+function follow() {
+  const before = own;
+  own = symbolOfAddress();
+  tooltip.point(null);
+  if (lastGood === null || !byId("token").hidden) return; // nothing is shown yet
+  arrange();
+  if (own === null) cards.get(before)?.link.focus();
+  else byId("back").focus();
+}
+
+function leave() {
+  history.pushState(null, "", location.pathname + location.search);
+  follow();
+}
+
+addEventListener("hashchange", follow);
+byId("back").addEventListener("click", leave);
+byId("filter").addEventListener("input", arrange);
+
+byId("cards").addEventListener("click", (event) => {
+  const symbol = cardOf(event.target)?.symbol;
+  const isLink = event.target.closest("a") !== null; // which the browser follows by itself, in a new tab if told to
+  if (symbol !== undefined && own === null && !isLink && String(getSelection()) === "") location.hash = hashOf(symbol);
+});
+
 // --- numbers of a window: mouse, touch and keyboard ----------------------------------------------------------------
+
+function cardOf(target) {
+  return [...cards.values()].find((card) => card.node.contains(target));
+}
 
 function rowOf(target) {
   const node = target instanceof Element ? target.closest("tr[data-k]") : null;
-  const card = node && [...cards.values()].find((one) => one.node.contains(node));
+  const card = node && cardOf(node);
   return card ? { card, row: card.row(Number(node.dataset.k)) } : null;
 }
 
@@ -210,12 +278,15 @@ byId("cards").addEventListener("focusin", (event) => tooltip.point(rowOf(event.t
 byId("cards").addEventListener("focusout", () => tooltip.point(null));
 addEventListener("scroll", () => tooltip.refresh(), { passive: true });
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape") tooltip.point(null);
+  if (event.key !== "Escape") return;
+  tooltip.point(null);
+  if (!byId("way-back").hidden) leave();
 });
 
 byId("cards").addEventListener("keydown", (event) => {
   const here = rowOf(event.target);
   if (!here || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === "Enter") location.hash = hashOf(here.card.symbol);
   const last = here.card.rows.length;
   const { k } = here.row;
   const to = { ArrowUp: k - 1, ArrowDown: k + 1, Home: 1, End: last }[event.key];

@@ -64,7 +64,7 @@ class Watch:
 
     @staticmethod
     def of_api(request: Request) -> bool:
-        return urlsplit(request.url).path in {"/symbols/", "/stats/all/"}
+        return urlsplit(request.url).path in {"/symbols/", "/stats/all/", "/prices/"}
 
     def asked_for(self, path: str) -> list[Request]:
         return [request for request in self.requests if urlsplit(request.url).path == path]
