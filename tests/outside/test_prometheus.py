@@ -123,10 +123,10 @@ def _failing(*_: object) -> bytes:
 
 
 def _full(append: Callable[..., int]) -> Callable[..., int]:
-    def appended(symbols: Symbols, symbol: str, prices: Any) -> int:
+    def appended(symbols: Symbols, symbol: str, *batch: Any) -> int:
         if symbol == "FULL":
             raise MemoryReserveError
-        return append(symbols, symbol, prices)
+        return append(symbols, symbol, *batch)
 
     return appended
 
