@@ -268,7 +268,7 @@ class Series:
             prices = np.empty(min(size, count, self.geometry.retention))
             begin = count - len(prices)
             now = fold.read(self._words, self._plan, begin, prices)
-            if now - self.geometry.kept <= begin < count <= now:  # else nothing was read
+            if now - self.geometry.kept <= begin and count <= now:  # else nothing was read
                 return Stretch(begin, count, prices)
         return None
 

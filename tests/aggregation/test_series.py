@@ -179,6 +179,17 @@ def test_append_returns_the_new_count() -> None:
     assert (series.count, series.lag) == (60, 60)
 
 
+@pytest.mark.timeout(10)
+def test_no_price_at_all_can_be_asked_for() -> None:
+    """The newest 0 prices are an answer, at once, as 0 prices from any position are."""
+    series = Series(bytearray(Geometry(max_k=1).slot_bytes), Geometry(max_k=1))
+    assert series.last(0) is None
+    series.append([1.0, 2.0, 3.0])
+    for stretch in (series.last(0), series.stretch(3, 0)):
+        assert stretch is not None
+        assert (stretch.begin, stretch.appended, len(stretch.prices)) == (3, 3, 0)
+
+
 @pytest.mark.parametrize("start", [0, 3 * GEOMETRY.kept - 2_990])
 def test_prices_are_held_bit_for_bit(start: int) -> None:
     """Any stretch of the retention reads as it was appended, hot or cold or both; what is not held is refused."""
