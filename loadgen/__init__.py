@@ -14,7 +14,7 @@ shows it and writes it down. The rooms, from the bottom up; each imports only wh
 * ``wire/``     prices to a request, an answer to its numbers, sockets
 * ``truth/``    what the answer must be, and the verdict
 * ``load/``     a run: its processes, its clock, its figures
-* ``commands/`` check, replay, reproduce
+* ``commands/`` check, replay, reproduce, audit
 * ``report/``   tables, JSON and CSV; PNG; the live terminal
 * ``soak/``     load among kills and crowds, and what is left
 * ``bench/``    tenfold beside others, and the library alone

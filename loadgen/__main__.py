@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
+from loadgen.commands.audit import audit
 from loadgen.commands.check import Checker
 from loadgen.commands.replay import replay_plan
 from loadgen.commands.reproduce import reproduce
@@ -182,10 +183,15 @@ def main() -> None:
     """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
 
 
+prefix_option = click.option(
+    "--prefix", default="LOAD-", show_default=True, help="What their names begin with; a number follows."
+)
+
+
 @main.command(short_help="Producers and dashboards at work, every answer checked.")
 @target_options
 @click.option("--symbols", type=Number(1), help="Symbols, a producer each. Default: 10, or what there is room for.")
-@click.option("--prefix", default="LOAD-", show_default=True, help="What their names begin with; a number follows.")
+@prefix_option
 @click.option("--duration", type=Number(0.1, whole=False), default=10.0, show_default=True, help="Seconds to measure.")
 @click.option("--batches", type=Number(1), help="End after so many batches for each symbol, if that is earlier.")
 @batch_size_option
@@ -196,6 +202,11 @@ def main() -> None:
 @click.option("--processes", type=Number(1), default=1, show_default=True, help="Senders, a clerk each.")
 @click.option("--connections", type=Number(1), help="In all. Default: one to each request in flight.")
 @click.option("--overlap", is_flag=True, help="Break the promise: requests of one symbol do not wait for one another.")
+@click.option(
+    "--exactly-once",
+    is_flag=True,
+    help="Batches say where they begin, and are sent again after a lost answer or a 5xx until they are in.",
+)
 @click.option(
     "--timeout", type=Number(0.1, whole=False), default=10.0, show_default=True, help="Seconds for an answer."
 )
@@ -225,12 +236,17 @@ def run(
       python -m loadgen run --symbols 1 --batch-size 1-10000 --prices jump --overlap
     """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
     output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
-    names = tuple(f"{prefix}{number}" for number in range(symbols or SYMBOLS))
+    names = names_of(prefix, symbols)
     oracle_bytes = int(oracle_memory * GIBIBYTE)
     plan = Plan(
         symbols=names, fewer=symbols is None, seconds=duration, oracle_bytes=oracle_bytes, **with_polls(options)
     )
     sys.exit(show(plan, **output))
+
+
+def names_of(prefix: str, symbols: int | None) -> tuple[str, ...]:
+    """The symbols of a run."""
+    return tuple(f"{prefix}{number}" for number in range(symbols or SYMBOLS))
 
 
 def with_polls(options: dict[str, Any]) -> dict[str, Any]:
@@ -311,14 +327,39 @@ def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as a
     sys.exit(Exit.WRONG)
 
 
+@main.command(name="audit", short_help="Read back what a run has left, and compare it bit by bit.")
+@target_options
+@click.option("--symbols", type=Number(1), help="As for run. Default: those that are there, of 10.")
+@prefix_option
+@batch_size_option
+@prices_option
+@seed_option
+def audit_command(symbols: int | None, prefix: str, **options: Any) -> None:  # noqa: ANN401 - they are fields of Plan
+    """Read back all prices that a service retains of a run's symbols, and compare each with what was sent, to the bit.
+
+    The options must be the run's. Exit code 0 if every batch is in, once and in order, and nothing else; 3 if not.
+
+    \b
+    Example:
+      python -m loadgen run --exactly-once --keep --seed 7
+      python -m loadgen audit --seed 7
+    """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
+    plan = Plan(symbols=names_of(prefix, symbols), fewer=symbols is None, **options)
+    with explaining(plan.target):
+        audited = list(audit(plan))
+    for one in audited:
+        click.echo(f"{one.symbol}: {one.batches:,} batches, {one.prices:,} prices read back: {one.wrong or 'all well'}")
+    sys.exit(Exit.WRONG if any(one.wrong for one in audited) else Exit.WELL)
+
+
 @main.command(name="soak", short_help="Load, kills and abusive clients together, for as long as you like.")
 @click.option("--minutes", type=Number(0.05, whole=False), default=10.0, show_default=True, help="How long.")
 @seed_option
 def soak_command(minutes: float, seed: int) -> None:
     """Start a service and load it while workers are killed and clients misbehave; then see what is left.
 
-    Exit code 0 if no answer was wrong, no acknowledged price is lost, nothing failed but what a kill cut, and the
-    service has given back what it took; 3 if not.
+    Exit code 0 if no answer was wrong, every batch is in, once and to the bit, nothing failed but what a kill cut, and
+    the service has given back what it took; 3 if not.
     """
     console = Console(highlight=False)
     try:

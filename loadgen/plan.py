@@ -96,6 +96,7 @@ class Plan:
         processes: senders, each with a clerk; symbols are dealt among them.
         connections: in all processes together; ``None`` for one to each request that may be in flight.
         overlap: break the promise: two producers and two dashboards a symbol that do not wait for one another.
+        exactly_once: batches say at which position they begin, and are sent again until they are in.
         verify: compare every answer with the oracle.
         append: accept symbols that hold prices already.
         oracle_bytes: memory for the prices that the oracle keeps, over all symbols.
@@ -123,6 +124,7 @@ class Plan:
     processes: int = 1
     connections: int | None = None
     overlap: bool = False
+    exactly_once: bool = False
     verify: bool = True
     append: bool = False
     oracle_bytes: int = 2 << 30

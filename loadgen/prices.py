@@ -41,6 +41,7 @@ class Batch:
     def __init__(self, prices: Prices | None = None, ticks: Ticks | None = None) -> None:
         self._prices = prices
         self.ticks = ticks
+        self.begin = 0  # its position in the stream
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -178,11 +179,15 @@ class Batches:
         self._sizes = sizes
         self._rng = np.random.Generator(np.random.PCG64(of_sizes))
         self._source = source(kind, np.random.Generator(np.random.PCG64(of_prices)), once)
+        self._taken = 0
 
     def take(self) -> Batch:
         """The next batch, oldest price first. O(its size)."""
         least, most = self._sizes
-        return self._source.take(least if least == most else int(self._rng.integers(least, most + 1)))
+        batch = self._source.take(least if least == most else int(self._rng.integers(least, most + 1)))
+        batch.begin = self._taken
+        self._taken += len(batch)
+        return batch
 
 
 def source(kind: str, rng: np.random.Generator, once: bool = False) -> Source:

@@ -1,4 +1,4 @@
-"""The other commands: one symbol each, judged as it goes.
+"""The other commands: one symbol each, judged as it goes, or what a run has left.
 
-* ``check``, ``replay``, ``reproduce``
+* ``check``, ``replay``, ``reproduce``, ``audit``
 """

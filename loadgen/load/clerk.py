@@ -124,7 +124,7 @@ class Clerk:
         seq = self._next[symbol]
         batch = self._streams[symbol].take()
         room = self._bodies.room(symbol, seq)
-        begin, end = write_batch(room, self._plan.target, self._names[symbol], batch, self._plan.wire)
+        begin, end = write_batch(room, self._plan, self._names[symbol], batch)
         if self._plan.verify:
             self._ledgers[symbol].prepared(seq, batch.kept)
         self._turn = symbol + 1

@@ -50,8 +50,11 @@ class Endpoint:
     statuses: dict[int, int] = field(default_factory=dict)
 
     def failed(self, name: str) -> int:
-        """Requests without an answer, or with one that is no success. 404 on statistics is for the oracle to judge."""
-        fine = {HTTPStatus.OK, HTTPStatus.NOT_FOUND} if name == STATS else {HTTPStatus.OK}
+        """Requests without an answer, or with one that is no success.
+
+        Two refusals may be right, and are judged: 404 on statistics, and 412 on a batch that has arrived before.
+        """
+        fine = {HTTPStatus.OK, HTTPStatus.NOT_FOUND if name == STATS else HTTPStatus.PRECONDITION_FAILED}
         return sum(count for status, count in self.statuses.items() if status not in fine)
 
 

@@ -147,11 +147,11 @@ class Seen:
         self._lags.append(lag)
 
     def ended(self, endpoint: str, status: int, prices: int) -> None:
-        """Count an answer, or with status 0 the lack of one, and the prices that it says were added. O(1)."""
+        """Count an answer, or with status 0 the lack of one, and the prices that it says are in. O(1)."""
         self.requests += 1
         statuses = self._statuses[endpoint]
         statuses[status] = statuses.get(status, 0) + 1
-        self._prices += prices if status == HTTPStatus.OK else 0
+        self._prices += prices if status in {HTTPStatus.OK, HTTPStatus.PRECONDITION_FAILED} else 0
 
     def failed(self, reason: str) -> None:
         """Count a request that was given up. O(1)."""

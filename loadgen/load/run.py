@@ -231,6 +231,8 @@ def _found(plan: Plan) -> Overview:
     """
     if not (plan.produces or plan.polls):
         raise UsageError("--rate 0 and --poll-rate 0: there is nothing to do")
+    if plan.exactly_once and (plan.overlap or plan.append):
+        raise UsageError("--exactly-once needs to know where each batch begins: not with --overlap or --append")
     try:
         Batches(plan.prices, plan.seed, 0, plan.sizes, plan.once)
     except ValueError as error:

@@ -12,6 +12,7 @@ import math
 import select
 import time
 from collections import deque
+from http import HTTPStatus
 from itertools import cycle
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
@@ -110,6 +111,7 @@ class Sender:
         self._flying: dict[int, Lane] = {}  # by file number
         self._broken: deque[tuple[Lane, Connection, str]] = deque()  # requests that are to be given up, and why
         self._refused = False  # whether the last that was heard of the service was a broken connection
+        self._resends = plan.exactly_once  # whether a batch is sent again that may not be in
         self._answered = 0  # the moment of the last answer
         self._start = self._end = self._measure = 0
         self._scan = 0  # when to look for requests that have taken too long
@@ -137,6 +139,10 @@ class Sender:
             self._round()
         self._parent.send(self._seen.take())
         now = time.monotonic_ns()
+        self._resends = False
+        for lane in self._queue:
+            if lane.kind == BATCH and lane.seq < self._sent[lane.symbol]:  # to be sent again
+                self._desk.ended(Ended(lane.symbol, lane.seq, self._sent[lane.symbol], GIVEN_UP, b""))
         for lane in list(self._flying.values()):
             self._failed(lane, f"{NO_ANSWER} before the end", now, GIVEN_UP)
         self._desk.farewell()
@@ -183,7 +189,7 @@ class Sender:
             return True
         self._end = min(self._end, now)
         grace = int(self._plan.timeout * SECOND)
-        return bool(self._flying) and now < self._end + grace
+        return bool(self._flying or self._queue) and now < self._end + grace
 
     def _exhausted(self) -> bool:
         """Whether every batch there was to send has been answered: that ends a run which has a number of them."""
@@ -282,7 +288,7 @@ class Sender:
         lane.connection = connection
         lane.ended = self._ended[lane.symbol]
         if lane.kind == BATCH:
-            self._sent[lane.symbol] += 1
+            self._sent[lane.symbol] = lane.seq + 1  # as before, if it is sent again
         self._flying[connection.fileno] = lane
         lag = lane.depart(time.monotonic_ns(), self._sleep.stood_still)
         if lag is not None:
@@ -311,12 +317,12 @@ class Sender:
         self._refused = False
         if lane.meant >= self._measure:
             self._seen.timed(lane.kind, at - lane.meant, at - lane.sent)
-        self._finish(lane, connection, response.status, response.body, at)
-        if response.last:
-            self._pool.discard(connection, at)
+        again = self._finish(lane, connection, response.status, response.body, at)
+        if response.last or again:
+            self._pool.discard(connection, at + RETRY_NANOSECONDS * again)
         else:
             self._release(connection)
-        self._next(lane)
+        self._go_on(lane, again)
 
     def _failed(self, lane: Lane, reason: str, now: int, status: int = CUT) -> None:
         """Give a request up: the connection broke, or the time is over."""
@@ -324,14 +330,25 @@ class Sender:
         if connection is None:
             return
         self._seen.failed(reason)
-        self._finish(lane, connection, status, b"", now)
+        again = self._finish(lane, connection, status, b"", now)
         self._refused = True
         self._pool.discard(connection, now + RETRY_NANOSECONDS)
-        self._next(lane)
+        self._go_on(lane, again)
 
-    def _finish(self, lane: Lane, connection: Connection, status: int, body: bytes, at: int) -> None:
-        """Count an answer, or the lack of one, and note it for the clerk."""
+    def _go_on(self, lane: Lane, again: bool) -> None:
+        """Send a lane's request again, or have it do what is next."""
+        if again:
+            self._send(lane, lane.request)
+        else:
+            self._next(lane)
+
+    def _finish(self, lane: Lane, connection: Connection, status: int, body: bytes, at: int) -> bool:
+        """Count an answer, or the lack of one, and note it for the clerk, unless it is to be sent again: whether it is.
+
+        What lacks an answer, or failed on the service's side, is sent again if it is a batch that is in only once.
+        """
         symbol = lane.symbol
+        again = self._resends and lane.kind == BATCH and not 0 < status < HTTPStatus.INTERNAL_SERVER_ERROR
         del self._flying[connection.fileno]
         if lane.kind == STATS:
             self._seen.ended(STATS, max(0, status), 0)
@@ -339,9 +356,11 @@ class Sender:
                 self._desk.polled(lane, self._sent[symbol], status, body)
         else:
             self._seen.ended(BATCH, max(0, status), lane.prices)
-            self._ended[symbol] += 1
-            self._desk.ended(Ended(symbol, lane.seq, self._sent[symbol], status, body))
+            if not again:
+                self._ended[symbol] += 1
+                self._desk.ended(Ended(symbol, lane.seq, self._sent[symbol], status, body))
         lane.arrive(at, self._sleep.stood_still)
+        return again
 
     def _release(self, connection: Connection) -> None:
         """Give a connection to the lane that has waited longest, or keep it for the next."""

@@ -27,7 +27,7 @@ SCHEMA: Final = 1
 
 PLAN_FIELDS: Final = (
     *("symbols", "wire", "prices", "seed", "batches", "warmup", "processes", "connections"),
-    *("overlap", "verify", "append", "windows"),
+    *("overlap", "exactly_once", "verify", "append", "windows"),
 )
 """Of the plan, those that the report has as they are."""
 
@@ -46,6 +46,7 @@ REFUSALS: Final = {
     401: "without a token that it knows (--token)",
     403: "to a token that may only read",
     409: "where there is no room for another symbol (--symbols, or its --max-symbols)",
+    412: "to a batch that does not begin where its prices end, such as one that had arrived (--exactly-once)",
     413: "to a body that is longer than its --max-body (--batch-size)",
     422: "to what is no batch to it, such as one of more prices than its --max-batch (--batch-size)",
     503: "where it has too much to do, or too many connections (--connections)",

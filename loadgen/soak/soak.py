@@ -1,7 +1,7 @@
 """A soak: load that is checked answer by answer, while workers are killed and clients misbehave, and a look afterwards.
 
-It starts a service of its own. What may fail is what was on its way to a worker that was killed, and nothing else.
-What the service has acknowledged must be there in the end, and it must have given back what abusive clients took.
+It starts a service of its own. What may fail is what was on its way to a worker that was killed, and nothing else; a
+batch is sent again then. In the end every batch must be there, once, and what abusive clients took be given back.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Final
 
 import numpy as np
 
+from loadgen.commands.audit import audit
 from loadgen.launch import Footprint, Launched, launched
 from loadgen.load.outcome import Outcome
-from loadgen.load.run import Watcher, execute
+from loadgen.load.run import ServiceError, Watcher, execute
 from loadgen.load.sender import NO_ANSWER
 from loadgen.plan import Plan, Rate, Sizes
 from loadgen.truth.ledger import CUT, Ending
@@ -150,6 +151,7 @@ def soak(
             gone=PATIENCE_SECONDS,
             windows=tuple(range(1, MAX_K + 1)),
             endings=True,
+            exactly_once=True,
             keep=True,
         )
         blows, crowds = _apart(partial(strike, service, seed)), _apart(partial(harass, service, seed))
@@ -217,12 +219,17 @@ def _of_load(outcome: Outcome, blows: Blows) -> Iterator[str]:
 
 
 def _compare(plan: Plan, outcome: Outcome) -> Iterator[str | None]:
-    """Ask for every window once more, and for the count of each symbol; for each of these nothing, or what is wrong."""
+    """Read all prices back, ask for every window once more, and for the count of each symbol.
+
+    For each of these nothing, or what is wrong.
+    """
     caller = Caller(plan.target)
     try:
+        for one in audit(plan):
+            yield None if one.wrong is None else f"{one.symbol}, read back in the end: {one.wrong}"
         for name, endings in zip(plan.symbols, outcome.endings, strict=True):
             yield from _compare_symbol(plan, caller, name, endings)
-    except (OSError, ProtocolError) as error:
+    except (OSError, ProtocolError, ServiceError) as error:
         yield f"no answer in the end: {error}"
     finally:
         caller.close()
@@ -276,7 +283,7 @@ def summary(result: Result) -> str:
         ("requests", f"{requests:,} in {outcome.elapsed:.0f} s, of which {outcome.failed:,} were cut or failed"),
         ("answers", f"{outcome.right:,} right, {outcome.wrong:,} wrong, {outcome.unchecked:,} unchecked"),
         ("prices", f"{outcome.prices:,}"),
-        ("in the end", f"{result.compared:,} windows and counts compared"),
+        ("in the end", f"{result.compared:,} windows, counts and streams of prices compared"),
         (
             "workers",
             f"{blows.kills} killed, {blows.hangs} hung, replaced after {blows.slowest:.2f} s; {blows.stops} stopped",

@@ -5,6 +5,9 @@ batches of several producers into the order in which the service took them, and 
 was lost has been taken all the same: the next receipt leaves room for it, or does not. Room that no such batch fills
 exactly is a mistake: a batch was taken in part, or twice, or prices came from nowhere.
 
+A batch that says where it begins may be sent again after its answer was lost, and what is told here is its last answer:
+a receipt, or 412 with a count at its end, which says as much.
+
 An answer to a poll must be that of some batch boundary between request and response: at least what had been
 acknowledged when the poll was sent, at most all that had been sent when the answer came. Where requests of one symbol
 do not overlap, that is exactly one boundary. While a boundary in this range is not known yet, the poll is parked.
@@ -21,7 +24,7 @@ from http import HTTPStatus
 from itertools import chain, combinations
 from typing import Final, NamedTuple
 
-from loadgen.wire.requests import Receipt, Statistics, read_receipt, read_statistics
+from loadgen.wire.requests import Receipt, Statistics, read_count, read_receipt, read_statistics
 
 from .oracle import History, Kept, mismatches
 
@@ -162,6 +165,8 @@ class Ledger:
                 self._wrong_receipt(seq, prices, body, "")
             else:
                 floor = max(floor, self._acknowledged(receipt, _Waiting(seq, prices, sent), body))
+        elif status == HTTPStatus.PRECONDITION_FAILED:
+            floor = max(floor, self._misplaced(_Waiting(seq, prices, sent), body))
         elif status in {CUT, GIVEN_UP}:
             self._lost[seq] = _Lost(prices, sent, status == CUT)
         self._floors.append(floor)
@@ -201,17 +206,36 @@ class Ledger:
         self._waiting[start] = batch
         return receipt.total
 
+    def _misplaced(self, batch: _Waiting, body: bytes) -> int:
+        """A batch was refused for where it begins; what is acknowledged now.
+
+        That is right if the count is at its end, for it had arrived, and where an earlier batch is missing, if the
+        count is what is known to be in.
+        """
+        begin, count = self._floors[0] + self._sizes[batch.seq], read_count(body)
+        end = begin + len(batch.prices)
+        if count == end:
+            return self._acknowledged(Receipt(self.symbol, len(batch.prices), count), batch, body)
+        known = self._history.count if self._history is not None else 0
+        if count != known or known == begin:
+            self._wrong_batch(batch.seq, batch.prices, f"to be taken, or 412 with a count of {end}", _short(body))
+        return 0
+
     def _wrong_receipt(self, seq: int, prices: Kept, body: bytes, least: str) -> None:
         known = self._history.count if self._history is not None else 0
+        expected = f"a receipt for {len(prices)} prices with a count of {least}{known + len(prices)}"
+        self._wrong_batch(seq, prices, expected, _short(body), "count" if least else "receipt")
+
+    def _wrong_batch(self, seq: int, prices: Kept, expected: str, got: str, wrong: str = "count") -> None:
         self.tally.wrong += 1
         self.mistakes.append(
             Mistake(
                 request=f"POST /add_batch/ (batch {seq} of {self.symbol}, {len(prices)} prices)",
-                count=known,
+                count=self._history.count if self._history is not None else 0,
                 batches=self.batches,
-                expected=f"a receipt for {len(prices)} prices with a count of {least}{known + len(prices)}",
-                got=_short(body),
-                wrong=("count",) if least else ("receipt",),
+                expected=expected,
+                got=got,
+                wrong=(wrong,),
             )
         )
 
@@ -254,18 +278,9 @@ class Ledger:
 
     def _unexplained(self, start: int, known: int) -> None:
         """Prices that this run did not send are in the symbol."""
-        self.tally.wrong += 1
         batch = self._waiting[start]
-        self.mistakes.append(
-            Mistake(
-                request=f"POST /add_batch/ (batch {batch.seq} of {self.symbol}, {len(batch.prices)} prices)",
-                count=known,
-                batches=self.batches,
-                expected=f"a count of {known + len(batch.prices)}",
-                got=f"a count of {start + len(batch.prices)}",
-                wrong=("count",),
-            )
-        )
+        expected, got = (f"a count of {begin + len(batch.prices)}" for begin in (known, start))
+        self._wrong_batch(batch.seq, batch.prices, expected, got)
 
     def _put(self, batch: _Waiting) -> None:
         history = self._history

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from loadgen.plan import Target
+from loadgen.plan import Plan, Target
 from loadgen.prices import MOST_TICK, Batch, Prices
 
 PRICE_BYTES: Final = 26
@@ -73,7 +73,7 @@ def _body(symbol: str, values: bytes) -> bytes:
     return b'{"symbol":' + orjson.dumps(symbol) + b',"values":' + values
 
 
-def write_batch(room: memoryview, target: Target, symbol: str, batch: Batch, wire: str) -> tuple[int, int]:
+def write_batch(room: memoryview, plan: Plan, symbol: str, batch: Batch) -> tuple[int, int]:
     """Write the request that appends a batch; where in ``room`` it begins and ends. O(its size).
 
     Writing ten thousand floats is most of the work of a load generator: 300 µs with orjson. Prices with two decimals
@@ -83,26 +83,27 @@ def write_batch(room: memoryview, target: Target, symbol: str, batch: Batch, wir
 
     Args:
         room: memory that begins at a multiple of eight; see ``HEAD_BYTES`` and ``PRICE_BYTES``.
-        target: where it goes.
+        plan: where it goes, how it is written, and whether it says where it begins.
         symbol: its name.
         batch: its next prices.
-        wire: ``json`` or ``binary``.
     """
     size, ticks = len(batch), batch.ticks
+    at = batch.begin if plan.exactly_once else None
     end = HEAD_BYTES + 8 * size
-    if wire == "binary":
-        body, path, media_type = b"", _binary_path(symbol), BINARY
+    if plan.wire == "binary":
+        body, media_type = b"", BINARY
         np.frombuffer(room, "<f8", size, HEAD_BYTES)[:] = batch.prices
     elif ticks is not None:
-        body, path, media_type = _body(symbol, b"["), "/add_batch/", JSON
+        body, media_type = _body(symbol, b"["), JSON
         values = np.frombuffer(room, np.int64, size, HEAD_BYTES)
         _written_ticks().take(ticks, out=values, mode="clip")  # it would make a copy of all first in any other mode
         room[end - 2 : end] = b"]}"  # instead of a comma and a blank
     else:
-        request = batch_request(target, symbol, batch.prices)
+        request = batch_request(plan.target, symbol, batch.prices, at=at)
         room[: len(request)] = request
         return 0, len(request)
-    head = _post_head(target, path, len(body) + 8 * size, media_type) + body
+    path = _batch_path(symbol, plan.wire, at)
+    head = _post_head(plan.target, path, len(body) + 8 * size, media_type) + body
     room[HEAD_BYTES - len(head) : HEAD_BYTES] = head
     return HEAD_BYTES - len(head), end
 
@@ -129,8 +130,10 @@ def _post_head(target: Target, path: str, length: int, media_type: str) -> bytes
     ).encode()
 
 
-def _binary_path(symbol: str) -> str:
-    return f"/add_batch/?symbol={quote(symbol, safe='')}"
+def _batch_path(symbol: str, wire: str, at: int | None) -> str:
+    fields = [f"symbol={quote(symbol, safe='')}"] if wire == "binary" else []
+    fields += [] if at is None else [f"at={at}"]
+    return f"/add_batch/{'?' if fields else ''}{'&'.join(fields)}"
 
 
 def get(target: Target, path: str) -> bytes:
@@ -148,11 +151,18 @@ def _authorization(target: Target) -> str:
     return "" if target.token is None else f"Authorization: Bearer {target.token}\r\n"
 
 
-def batch_request(target: Target, symbol: str, prices: Prices, wire: str = "json") -> bytes:
+def batch_request(target: Target, symbol: str, prices: Prices, wire: str = "json", at: int | None = None) -> bytes:
     """The request that appends a batch, ready to be sent, with the prices in JSON or ``binary``."""
+    path = _batch_path(symbol, wire, at)
     if wire == "binary":
-        return post(target, _binary_path(symbol), prices.astype("<f8", copy=False).tobytes(), BINARY)
-    return post(target, "/add_batch/", batch_body(symbol, prices))
+        return post(target, path, prices.astype("<f8", copy=False).tobytes(), BINARY)
+    return post(target, path, batch_body(symbol, prices))
+
+
+def prices_request(target: Target, symbol: str, begin: int, size: int) -> bytes:
+    """The request that reads prices back, as little-endian float64."""
+    path = f"/prices/?symbol={quote(symbol, safe='')}&from={begin}&size={size}"
+    return get(target, path).removesuffix(b"\r\n") + f"Accept: {BINARY}\r\n\r\n".encode()
 
 
 def stats_path(symbol: str, k: int) -> str:
@@ -179,6 +189,12 @@ def read_receipt(body: bytes) -> Receipt | None:
     if not (isinstance(symbol, str) and type(added) is int and type(count) is int):
         return None
     return Receipt(symbol, added, count)
+
+
+def read_count(body: bytes) -> int | None:
+    """How many prices a symbol holds, as a batch is told that does not begin there; nothing if the body says none."""
+    count = _read(body).get("count")
+    return count if type(count) is int else None
 
 
 def read_overview(body: bytes) -> Overview | None:

@@ -122,14 +122,18 @@ KINDS: Final[dict[str, tuple[Append, Answer]]] = {
 }
 WRONG: Final = tuple(kind for kind in KINDS if kind not in {"right", "one-more-key"})
 
+CUTTING: Final = {"cuts", "twice"}
+"""Right, but every fourth batch is cut off before it is appended, and every fourth after; "twice" heeds no position."""
+
 MAX_SYMBOLS: Final = 40
 MAX_BATCH: Final = 10_000
 
 
 class RefusalError(Exception):
-    def __init__(self, status: HTTPStatus) -> None:
+    def __init__(self, status: HTTPStatus, **more: int) -> None:
         super().__init__(status.phrase)
         self.status = status
+        self.more = more
 
 
 BAD: Final = RefusalError(HTTPStatus.BAD_REQUEST)
@@ -165,7 +169,7 @@ def read_batch(body: bytes) -> tuple[str, Prices]:
 
 
 def read_binary(body: bytes, query: str) -> tuple[str, Prices]:
-    fields = parse_qsl(query)
+    fields = [field for field in parse_qsl(query) if field[0] != "at"]
     if [name for name, _ in fields] != ["symbol"] or len(body) % 8:
         raise BAD
     prices = np.array(struct.unpack(f"<{len(body) // 8}d", body))
@@ -178,24 +182,29 @@ class Service:
     """The contract of tenfold, over a dictionary."""
 
     def __init__(self, kind: str, status: str = "0", folder: str = "") -> None:
-        self.append, self.answer = KINDS["right" if kind == "most" else kind]
+        self.append, self.answer = KINDS.get(kind, KINDS["right"])
+        self.positions = kind != "twice"
+        self.cuts = itertools.cycle(("before", "", "after", "") if kind in CUTTING else ("",))
         self.symbols: dict[str, Symbol] = {}
         self.refused = itertools.count() if kind == "most" else itertools.repeat(1)
         self.status = int(status)
         self.folder = folder
 
-    def respond(self, method: str, target: str, body: bytes, binary: bool) -> tuple[HTTPStatus, dict[str, Any]]:
+    def respond(self, method: str, target: str, body: bytes, binary: bool) -> tuple[HTTPStatus, dict[str, Any] | bytes]:
         url = urlsplit(target)
         path = url.path.rstrip("/")
         if path.startswith("/symbols/"):
             return self.remove(method, unquote(path.removeprefix("/symbols/")))
-        methods = {"/add_batch": {"POST"}, "/stats": {"GET", "HEAD"}, "/symbols": {"GET", "HEAD"}}.get(path)
+        reading = {"GET", "HEAD"}
+        methods = {"/add_batch": {"POST"}, "/stats": reading, "/symbols": reading, "/prices": reading}.get(path)
         if methods is None:
             raise RefusalError(HTTPStatus.NOT_FOUND)
         if method not in methods:
             raise RefusalError(HTTPStatus.METHOD_NOT_ALLOWED)
         if path == "/symbols":
             return HTTPStatus.OK, self.all()
+        if path == "/prices":
+            return HTTPStatus.OK, self.prices(url.query)
         return HTTPStatus.OK, self.add(body, url.query, binary) if method == "POST" else self.stats(url.query)
 
     def all(self) -> dict[str, Any]:
@@ -216,8 +225,16 @@ class Service:
         if self.folder:
             with (Path(self.folder) / name).open("ab") as bodies:
                 bodies.write(body)
+        cut = next(self.cuts)
+        if cut == "before":
+            raise ConnectionAbortedError
+        count = self.symbols[name].count if name in self.symbols else 0
+        if self.positions and int(dict(parse_qsl(query)).get("at", count)) != count:
+            raise RefusalError(HTTPStatus.PRECONDITION_FAILED, count=count)
         symbol = self.symbols.setdefault(name, Symbol())
         self.append(symbol, prices)
+        if cut == "after":
+            raise ConnectionAbortedError
         return {"symbol": name, "added": len(prices), "count": symbol.count}
 
     def stats(self, query: str) -> dict[str, Any]:
@@ -229,6 +246,11 @@ class Service:
         if values["symbol"] not in self.symbols:
             raise RefusalError(HTTPStatus.NOT_FOUND)
         return self.answer(self.symbols[values["symbol"]], 10 ** int(values["k"]))
+
+    def prices(self, query: str) -> bytes:
+        fields = dict(parse_qsl(query))
+        begin = int(fields["from"])
+        return self.symbols[fields["symbol"]].prices[begin : begin + int(fields["size"])].astype("<f8").tobytes()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -245,13 +267,14 @@ class Service:
                     status, document = self.respond(method, target, body, binary)
                 except RefusalError as refusal:
                     status, kind = refusal.status, "application/problem+json"
-                    document = {"title": status.phrase, "status": status.value}
-                answer = json.dumps(document).encode() if document else b""
+                    document = {"title": status.phrase, "status": status.value, **refusal.more}
+                if isinstance(document, dict):
+                    document = json.dumps(document).encode() if document else b""
                 writer.write(
                     f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
-                    f"Content-Length: {len(answer)}\r\n\r\n".encode()
+                    f"Content-Length: {len(document)}\r\n\r\n".encode()
                 )
-                writer.write(b"" if method == "HEAD" else answer)
+                writer.write(b"" if method == "HEAD" else document)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 

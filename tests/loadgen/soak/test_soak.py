@@ -24,7 +24,7 @@ def test_a_soaked_service_is_found_well() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = {line[:26].strip(): line[26:] for line in done.stdout.splitlines() if line[26:]}
     assert found["violations"] == "0"
-    assert found["in the end"].startswith("60 ")
+    assert found["in the end"].startswith("70 ")
     assert not found["workers"].startswith("0 ")
     assert " 0 wrong" in found["answers"]
 
@@ -40,6 +40,7 @@ def test_a_server_that_loses_prices_fails_the_soak(forgetful: Result) -> None:
     assert forgetful.outcome.wrong > 0
     assert any("wrong answers" in violation for violation in forgetful.violations)
     assert any("in the end" in violation for violation in forgetful.violations), forgetful.violations
+    assert any("read back" in violation for violation in forgetful.violations), forgetful.violations
     assert "violations" in summary(forgetful)
 
 

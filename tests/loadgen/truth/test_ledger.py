@@ -229,3 +229,37 @@ def test_what_is_no_statistics_is_wrong() -> None:
         ledger.ended(0, 1, 200, receipt(20, 20))
         ledger.answered(Poll(1, 1, 1, 200, body))
         assert ledger.tally == Tally(wrong=1)
+
+
+def refusal(count: int) -> bytes:
+    return orjson.dumps({"status": 412, "count": count})
+
+
+def test_a_412_with_a_count_at_the_end_of_the_batch_is_a_receipt() -> None:
+    """Its answer was lost, it was sent again, and had arrived: what follows is judged as if it had been answered."""
+    ledger = ledger_of(A, B)
+    ledger.ended(0, 1, 412, refusal(20))
+    ledger.answered(poll(1, 1, A))
+    ledger.ended(1, 2, 200, receipt(20, 40))
+    ledger.answered(poll(2, 2, A, B))
+    assert ledger.tally == Tally(right=2)
+
+
+def test_any_other_412_is_wrong() -> None:
+    """A count at which the batch fits, in its middle, beyond its end, or none."""
+    for count in (20, 30, 60, None):
+        ledger = ledger_of(A, B)
+        ledger.ended(0, 1, 200, receipt(20, 20))
+        ledger.ended(1, 2, 412, b"{}" if count is None else refusal(count))
+        assert ledger.tally == Tally(wrong=1)
+        assert ledger.mistakes[0].expected == "to be taken, or 412 with a count of 40"
+
+
+def test_a_412_behind_a_refused_batch_tells_what_is_in() -> None:
+    """Where an earlier batch was refused, no later one fits: 412 with the count of those before is right."""
+    for count, tally in ((20, Tally()), (40, Tally(wrong=1))):
+        ledger = ledger_of(A, B, C)
+        ledger.ended(0, 1, 200, receipt(20, 20))
+        ledger.ended(1, 2, 422, b"{}")
+        ledger.ended(2, 3, 412, refusal(count))
+        assert ledger.tally == tally

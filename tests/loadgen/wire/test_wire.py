@@ -81,16 +81,23 @@ def test_symbols_are_escaped_in_a_query() -> None:
 @pytest.mark.parametrize("wire", ["json", "binary"])
 @pytest.mark.parametrize("kind", ["walk", "jump"])
 @pytest.mark.parametrize("size", [1, 7, 1_000])
-def test_a_request_is_written_in_its_place(wire: str, kind: str, size: int) -> None:
-    """What stands in the room is one whole request for these very prices, whichever way it was written."""
-    plan = Plan(HERE, ("A",), sizes=Sizes(size, size))
+@pytest.mark.parametrize("exactly_once", [False, True])
+def test_a_request_is_written_in_its_place(wire: str, kind: str, size: int, exactly_once: bool) -> None:
+    """What stands in the room is one whole request for these very prices, whichever way it was written.
+
+    It says where they begin if it is to be in exactly once.
+    """
+    plan = Plan(HERE, ("A",), sizes=Sizes(size, size), wire=wire, exactly_once=exactly_once)
     bodies = Bodies(plan, 1)
-    batch = Batches(kind, 1, 0, plan.sizes).take()
+    stream = Batches(kind, 1, 0, plan.sizes)
+    stream.take()
+    batch = stream.take()
     for seq in range(bodies.slots + 1):
-        bodies.publish(0, seq, *write_batch(bodies.room(0, seq), HERE, 'a "b" 日', batch, wire), size)
+        bodies.publish(0, seq, *write_batch(bodies.room(0, seq), plan, 'a "b" 日', batch), size)
         made = bodies.made(0, seq)
         head, _, body = bytes(made.request).partition(b"\r\n\r\n")
         assert f"Content-Length: {len(body)}".encode() in head
+        assert (f"at={size} ".encode() in head) == exactly_once
         written = np.frombuffer(body, "<f8") if wire == "binary" else np.array(json.loads(body)["values"])
         assert written.tobytes() == batch.prices.tobytes()
         assert (made.prices, bodies.ready(0)) == (size, seq + 1)
