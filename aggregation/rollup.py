@@ -99,15 +99,31 @@ def _keep(words: Words, plan: Words, block: int, prices: Cells) -> None:
     words[box + i] = begin + encode(prices, words[box + begin :], plan[CODEC_AT:])
 
 
+@compiled()
+def _roll_up_levels(words: Words, plan: Words, cells: Cells) -> None:
+    """Summarise what is complete of each level above the lowest, from ten summaries of the one below."""
+    for i in range(1, plan[LEVELS]):
+        below, level = FIRST_LEVEL + 3 * (i - 1), FIRST_LEVEL + 3 * i
+        block, end = words[COVERED + i] // plan[level + SIZE], words[COVERED + i - 1] // plan[level + SIZE]
+        while block < end:
+            child = plan[below + AT] + block * RADIX % plan[below + CAPACITY] * FIELDS
+            row = plan[level + AT] + block % plan[level + CAPACITY] * FIELDS
+            summarise_summaries(cells, child, child + RADIX * FIELDS, float(plan[below + SIZE]), cells, row)
+            block += 1
+            store_release(words, COVERED + i, block * plan[level + SIZE])
+
+
 @compiled(types.void(_WORDS, _WORDS))
 def roll_up(words: Words, plan: Words) -> None:
     """Compress and summarise completed blocks, to the end of a box at most, and what they complete on all levels.
 
-    O(prices since the last roll-up), amortised O(1) a price.
+    O(prices since the last roll-up), amortised O(1) a price. What a process that was killed has left undone on upper
+    levels comes first, so they are never further behind than one roll-up goes: readers have room for no more.
     """
     fence_release()  # as in append: the count first, then what it allows to overwrite
     words, plan = unowned(words), unowned(plan)
     cells = words.view(np.float64)
+    _roll_up_levels(words, plan, cells)
     block, end = words[COVERED] // BLOCK, words[COUNT] // BLOCK
     if plan[BOXES] > 0:
         end = min(end, (block // plan[BOX_BLOCKS] + 1) * plan[BOX_BLOCKS])
@@ -119,12 +135,4 @@ def roll_up(words: Words, plan: Words) -> None:
             _keep(words, plan, block, cells[begin : begin + BLOCK])
         block += 1
         store_release(words, COVERED, block * BLOCK)
-    for i in range(1, plan[LEVELS]):
-        below, level = FIRST_LEVEL + 3 * (i - 1), FIRST_LEVEL + 3 * i
-        block, end = words[COVERED + i] // plan[level + SIZE], words[COVERED + i - 1] // plan[level + SIZE]
-        while block < end:
-            child = plan[below + AT] + block * RADIX % plan[below + CAPACITY] * FIELDS
-            row = plan[level + AT] + block % plan[level + CAPACITY] * FIELDS
-            summarise_summaries(cells, child, child + RADIX * FIELDS, float(plan[below + SIZE]), cells, row)
-            block += 1
-            store_release(words, COVERED + i, block * plan[level + SIZE])
+    _roll_up_levels(words, plan, cells)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from itertools import count, product
@@ -10,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from aggregation import Geometry, Layout, SharedMemory, Statistics, Symbols
+from aggregation import Geometry, Layout, Series, SharedMemory, Statistics, Symbols
 from aggregation.codec import BLOCK
-from aggregation.levels import COVERED, FIRST_LEVEL, PAGE_BYTES, RESIDENT
-from tests.aggregation.killing import killed_at_line, killed_writing
+from aggregation.levels import AT, COVERED, FIRST_LEVEL, PAGE_BYTES, RESIDENT, WORD_BYTES
+from tests.aggregation.killing import begin_in_child, killed_at_line, killed_writing
 from tests.aggregation.oracle import History, assert_all_windows
+from tests.support.process import until
 
 GEOMETRY = Geometry(max_k=5, max_batch=600, least_hot=3_000, box_blocks=4)
 LAYOUT = Layout(GEOMETRY, max_symbols=3)
@@ -245,6 +249,30 @@ def test_a_kill_at_the_first_write_to_any_page(
         for name in ("victim", "twin"):
             finish(symbols, name)
         assert bytes(memory.slot(0)) == bytes(memory.slot(1))
+
+
+def test_readers_are_answered_however_often_the_roll_up_of_upper_levels_is_killed() -> None:
+    """Level 3 does not run away from a level that nobody lives long enough to roll up: readers have no room for it."""
+    geometry = Geometry(max_k=5, max_batch=10, least_hot=1, box_blocks=3)
+    memory = mmap.mmap(-1, geometry.slot_bytes)
+    series = Series(memory, geometry)
+    upper = int(geometry.plan()[FIRST_LEVEL + 3 + AT]) * WORD_BYTES // PAGE_BYTES * PAGE_BYTES
+    address = np.frombuffer(memory, np.uint8).ctypes.data + upper
+
+    def append_a_block() -> None:
+        for _ in range(BLOCK // geometry.max_batch):
+            series.append(np.arange(series.count, series.count + geometry.max_batch) % 1000.0)
+        series.roll_up()
+
+    for _ in range(80):
+        killed_writing(address, PAGE_BYTES, append_a_block)
+    reader = begin_in_child(lambda: series.statistics(5))
+    try:
+        until(lambda: os.waitpid(reader, os.WNOHANG)[0] == reader, 20)
+    except AssertionError:
+        os.kill(reader, signal.SIGKILL)
+        raise
+    assert_all_windows(series, History(np.arange(series.count) % 1000.0))
 
 
 def test_the_roll_up_goes_on_from_whatever_was_published() -> None:
