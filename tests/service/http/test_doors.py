@@ -84,19 +84,21 @@ def test_a_remembered_request_split_at_every_byte(either: tuple[Doors, Known]) -
     both, known = either
     for one in (known.positioned, known.json, known.binary, known.stats):
         pieces = [piece for at in range(1, len(one)) for piece in (one[:at], one[at:])]
-        told = both.alike(*pieces, one, closing(known))
+        told = both.alike(*pieces, one, closing(known), until_closed=True)
         assert told.count(b"HTTP/1.1 412 " if one is known.positioned else b"HTTP/1.1 200 OK") >= len(pieces) // 2 + 1
 
 
 def test_a_remembered_request_byte_by_byte_and_pipelining(either: tuple[Doors, Known]) -> None:
     """Single bytes, several requests at once, the next one behind a body: all are answered, in order."""
     both, known = either
-    both.alike(*[known.json[at : at + 1] for at in range(len(known.json))], closing(known))
-    both.alike(b"".join(known.all * 5), closing(known))
+    both.alike(*[known.json[at : at + 1] for at in range(len(known.json))], closing(known), until_closed=True)
+    both.alike(b"".join(known.all * 5), closing(known), until_closed=True)
     both.alike(
         known.json[:-4], known.json[-4:] + known.stats, known.stats + known.json[:-9], known.json[-9:], closing(known)
     )
-    both.alike(known.binary[:-8], known.binary[-8:] + known.binary[:-8], known.binary[-8:] + closing(known))
+    both.alike(
+        known.binary[:-8], known.binary[-8:] + known.binary[:-8], known.binary[-8:] + closing(known), until_closed=True
+    )
 
 
 @pytest.mark.parametrize("name", ["stats", "json", "binary", "positioned"])
@@ -111,7 +113,7 @@ def test_a_head_that_differs_in_one_byte_from_a_remembered_one(either: tuple[Doo
         if at % 5 == 0:
             both.alike(one[:at] + one[at + 1 :], last(HEALTH))
             both.alike(one[:at] + b"x" + one[at:], last(HEALTH))
-    both.alike(closing(known))
+    both.alike(closing(known), until_closed=True)
 
 
 LENGTHS = (
@@ -144,7 +146,7 @@ def test_content_length_of_a_remembered_head(either: tuple[Doors, Known], length
     both.alike(one, last(HEALTH))
     both.alike(one.removesuffix(JSON), last(HEALTH))
     both.alike(one.ljust(MAX_BODY + 1), last(HEALTH))
-    both.alike(known.json, closing(known))
+    both.alike(known.json, closing(known), until_closed=True)
 
 
 POSITIONS = ("", "1", "00", "01", "+1", "-1", "1_0", "%31", "１", "1.0", "1e9", "0&at=0", "0#", "9" * 19, "9" * 20)
@@ -157,13 +159,13 @@ def test_the_position_in_a_remembered_head(either: tuple[Doors, Known], position
     assert b"HTTP/1.1 200 OK" not in both.alike(known.at(position), known.at(position).removesuffix(OCTETS))
     told = both.alike(*[known.at(position)] * 2, known.positioned, last(HEALTH))
     assert b"HTTP/1.1 412 " in told or b"HTTP/1.1 400 " in told
-    both.alike(closing(known))
+    both.alike(closing(known), until_closed=True)
 
 
 def test_a_batch_with_its_position_is_in_once_through_either_door(either: tuple[Doors, Known]) -> None:
     """Remembered or not, in one piece or cut: the first is in, the next are told how many there are."""
     both, known = either
-    count = int(re.findall(rb'"A","count":(\d+)', both.alike(closing(known)))[0])
+    count = int(re.findall(rb'"A","count":(\d+)', both.alike(closing(known), until_closed=True))[0])
     for cut in (len(known.positioned), 30, -8, -1):
         one = known.at(str(count))
         told = both.alike(one[:cut], one[cut:] + one, one, last(HEALTH))
@@ -191,7 +193,7 @@ def test_what_is_never_remembered(either: tuple[Doors, Known]) -> None:
         both.alike(one, last(HEALTH))
         both.alike(one, one, known.json, last(HEALTH))
     both.alike(once + once)
-    both.alike(closing(known))
+    both.alike(closing(known), until_closed=True)
 
 
 BODIES = (
@@ -227,7 +229,11 @@ def test_refusals_400_404_409_413_415_422_through_a_remembered_head(either: tupl
         one = known.post(JSON, "/add_batch", f"Content-Type: {kind}")
         told += both.alike(one, one, last(HEALTH))
     told += both.alike(known.json, known.post(JSON.ljust(MAX_BODY + 1)))
-    both.alike(known.post(OCTETS[:-1], "/add_batch?symbol=B", "Content-Type: application/octet-stream"), closing(known))
+    both.alike(
+        known.post(OCTETS[:-1], "/add_batch?symbol=B", "Content-Type: application/octet-stream"),
+        closing(known),
+        until_closed=True,
+    )
     assert set(re.findall(rb"HTTP/1.1 (4\d\d) ", told)) >= {b"400", b"404", b"409", b"413", b"415", b"422"}
 
 
@@ -235,11 +241,20 @@ def test_a_remembered_symbol_that_is_deleted_and_created_again(either: tuple[Doo
     """What is remembered of a symbol is a question, never an answer."""
     both, known = either
     gone = known.get("/symbols/A", method="DELETE")
-    told = both.alike(known.json, known.stats, gone, known.stats, known.json, known.stats, closing(known))
+    told = both.alike(
+        known.json, known.stats, gone, known.stats, known.json, known.stats, closing(known), until_closed=True
+    )
     assert told.count(b"HTTP/1.1 404 Not Found") == 1
     others = [known.post(JSON.replace(b'"A"', b'"%b"' % name)) for name in (b"C", b"D", b"E")]
-    assert b"HTTP/1.1 409 Conflict" in both.alike(known.json, gone, *others, known.json, known.json, closing(known))
-    both.alike(*[known.get(f"/symbols/{name}", method="DELETE") for name in "CDE"], known.json, closing(known))
+    assert b"HTTP/1.1 409 Conflict" in both.alike(
+        known.json, gone, *others, known.json, known.json, closing(known), until_closed=True
+    )
+    both.alike(
+        *[known.get(f"/symbols/{name}", method="DELETE") for name in "CDE"],
+        known.json,
+        closing(known),
+        until_closed=True,
+    )
 
 
 def test_tokens_wrong_missing_and_read_only(either: tuple[Doors, Known]) -> None:
@@ -255,13 +270,15 @@ def test_more_heads_than_are_remembered(either: tuple[Doors, Known]) -> None:
     """Those that are forgotten are answered all the same."""
     both, known = either
     others = b"".join(known.get(f"/stats?symbol=A&k=1&{number}") for number in range(MOST_HEADS + 50))
-    assert both.alike(others, *known.all, closing(known)).count(b"HTTP/1.1 200 OK") == MOST_HEADS + 59
+    assert (
+        both.alike(others, *known.all, closing(known), until_closed=True).count(b"HTTP/1.1 200 OK") == MOST_HEADS + 59
+    )
 
 
 def test_the_deadline_408_in_the_middle_of_a_remembered_body(either: tuple[Doors, Known]) -> None:
     """A body that stops half way is refused with 408, in the same words, and nothing of it is appended."""
     both, known = either
-    before = both.alike(closing(known))
+    before = both.alike(closing(known), until_closed=True)
     for one in (known.json, known.binary):
         assert both.alike(one[:-3], until_closed=True).startswith(b"HTTP/1.1 408 ")
-    assert both.alike(closing(known)) == before
+    assert both.alike(closing(known), until_closed=True) == before
