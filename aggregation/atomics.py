@@ -84,10 +84,11 @@ def unowned(typing_context: Any, array: Any) -> Any:
     """
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        view = context.make_array(sig.args[0])(context, builder, args[0])
-        view.meminfo = cgutils.get_null_value(view.meminfo.type)
-        view.parent = cgutils.get_null_value(view.parent.type)
-        return view._getvalue()  # noqa: SLF001 - numba's own way to have the value
+        (view,) = args
+        for owner in ("meminfo", "parent"):
+            field = context.data_model_manager[sig.args[0]].get_field_position(owner)
+            view = builder.insert_value(view, cgutils.get_null_value(view.type.elements[field]), field)
+        return view
 
     return signature(array, array), generate
 

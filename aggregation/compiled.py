@@ -111,7 +111,7 @@ class Locator:
         return ""
 
 
-class _Announcement(event.Listener):  # type: ignore[misc]  # numba has no types, so its class is any
+class _Announcement(event.Listener):
     """Says, before the first function is compiled, that it will take a while."""
 
     said = False
@@ -153,7 +153,11 @@ def _key() -> str:
 
 def _user_cache() -> Path:
     """Where the user's programs keep what can be made again; not absolute where the user has no home."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "tenfold"  # noqa: PTH111 - Path raises without a home
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(named) if named else Path.home() / ".cache") / "tenfold"
+    except RuntimeError:
+        return Path("tenfold")
 
 
 def _is_filled(place: Path) -> bool:

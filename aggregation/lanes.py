@@ -33,7 +33,7 @@ LANES: Final = 8
 _INDEX = ir.IntType(32)
 
 
-class _Lanes(types.Type):  # type: ignore[misc]  # numba has no types
+class _Lanes(types.Type):
     """Eight values of one kind."""
 
     def __init__(self, name: str, scalar: types.Type, element: ir.Type) -> None:
@@ -43,7 +43,7 @@ class _Lanes(types.Type):  # type: ignore[misc]  # numba has no types
 
 
 @register_model(_Lanes)
-class _Model(PrimitiveModel):  # type: ignore[misc]  # numba has no types
+class _Model(PrimitiveModel):
     """In machine code they are the vector."""
 
     def __init__(self, manager: Any, lanes: _Lanes) -> None:
@@ -74,7 +74,7 @@ def _spread(builder: Any, value: Any, lanes: _Lanes) -> Any:
 def _define(symbol: Callable[..., object], operand: _Lanes, result: _Lanes, instruction: Callable[..., Any]) -> None:
     """Have an operator between two lanes, or lanes and a number, mean an instruction."""
 
-    class Template(ConcreteTemplate):  # type: ignore[misc]  # numba has no types
+    class Template(ConcreteTemplate):
         key = symbol
         cases = (signature(result, operand, operand), signature(result, operand, operand.scalar))
 

@@ -180,7 +180,7 @@ def main() -> None:
       3  an answer was wrong; how to see it again is printed
       4  requests failed, or the service has gone
       5  the generator was saturated: the figures are its own, not the service's
-    """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
+    """
 
 
 prefix_option = click.option(
@@ -223,7 +223,7 @@ def run(
     prefix: str,
     duration: float,
     oracle_memory: float,
-    **options: Any,  # noqa: ANN401 - they are fields of Plan, each with its own type, by the same names
+    **options: Any,
 ) -> None:
     """Producers post batches and dashboards poll k = 1 … 8, in turn, and every answer is checked.
 
@@ -234,7 +234,7 @@ def run(
       python -m loadgen run --duration 30 --report run.json --plot run.png
       python -m loadgen run --rate 20/s --poll-rate 200/s --slo 'stats.p99<5ms'
       python -m loadgen run --symbols 1 --batch-size 1-10000 --prices jump --overlap
-    """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
+    """
     output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
     names = names_of(prefix, symbols)
     oracle_bytes = int(oracle_memory * GIBIBYTE)
@@ -264,13 +264,13 @@ def with_polls(options: dict[str, Any]) -> dict[str, Any]:
 @click.option("--batch-size", "size", type=Number(1), default=100, show_default=True, help="Prices a batch.")
 @wire_option
 @result_options
-def replay(path: str, **options: Any) -> None:  # noqa: ANN401 - the arguments of replay_plan, by the same names
+def replay(path: str, **options: Any) -> None:
     """Stream a column of real prices from a CSV or Parquet FILE, once, at a chosen speed.
 
     \b
     Example:
       python -m loadgen replay ticks.csv --symbol EURUSD --batch-size 10 --rate 20/s
-    """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
+    """
     output = {name: options.pop(name) for name in ("slos", "json_path", "csv_path", "plot")}
     try:
         plan = replay_plan(path, **with_polls(options))
@@ -310,7 +310,7 @@ def check(target: Target, symbol: str | None) -> None:
 @click.option("--batches", type=Number(1), required=True, help="How many of its batches to send.")
 @click.option("--k", type=Number(1, 8), required=True, help="The window to ask for then.")
 @click.option("--symbol", default="AGAIN", show_default=True, help="The name to use; it must hold no prices yet.")
-def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as an argument of its name
+def reproduce_command(
     target: Target, sizes: Sizes, wire: str, prices: str, seed: int, place: int, batches: int, k: int, symbol: str
 ) -> None:
     """Send one symbol's first batches to a fresh service again, and ask one question. Exit code 3 if it is wrong."""
@@ -334,7 +334,7 @@ def reproduce_command(  # noqa: PLR0913, PLR0917 - click passes each option as a
 @batch_size_option
 @prices_option
 @seed_option
-def audit_command(symbols: int | None, prefix: str, **options: Any) -> None:  # noqa: ANN401 - they are fields of Plan
+def audit_command(symbols: int | None, prefix: str, **options: Any) -> None:
     """Read back all prices that a service retains of a run's symbols, and compare each with what was sent, to the bit.
 
     The options must be the run's. Exit code 0 if every batch is in, once and in order, and nothing else; 3 if not.
@@ -343,7 +343,7 @@ def audit_command(symbols: int | None, prefix: str, **options: Any) -> None:  # 
     Example:
       python -m loadgen run --exactly-once --keep --seed 7
       python -m loadgen audit --seed 7
-    """  # noqa: D301 - a raw string would not hold the backspace by which click knows what not to rewrap
+    """
     plan = Plan(symbols=names_of(prefix, symbols), fewer=symbols is None, **options)
     with explaining(plan.target):
         audited = list(audit(plan))

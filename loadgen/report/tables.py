@@ -31,6 +31,12 @@ PLAN_FIELDS: Final = (
 )
 """Of the plan, those that the report has as they are."""
 
+THOUSAND: Final = 1_000
+"""From here on three digits would be written with an exponent."""
+
+STARVED: Final = 0.1
+"""Of their time: who waits for so much of it sends noticeably less."""
+
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
 
 WORDS: Final = {
@@ -61,8 +67,8 @@ def latency(microseconds: float) -> str:
         return "–"
     for unit, size in (("µs", 1.0), ("ms", 1e3), ("s", 1e6)):
         value = microseconds / size
-        if value < 1_000 or unit == "s":  # noqa: PLR2004 - from there on no exponent - the next unit's size
-            return f"{value:.3g} {unit}" if value < 1_000 else f"{value:,.0f} {unit}"  # noqa: PLR2004 - from there on no exponent
+        if value < THOUSAND or unit == "s":
+            return f"{value:.3g} {unit}" if value < THOUSAND else f"{value:,.0f} {unit}"
     raise AssertionError
 
 
@@ -156,7 +162,7 @@ def generator(outcome: Outcome) -> list[str]:
     saturated = outcome.saturation()
     if saturated:
         lines.append(f"saturated: {saturated}")
-    elif outcome.plan.produces and outcome.starved > 0.1:  # noqa: PLR2004 - from there on no exponent - a tenth shows in the rate
+    elif outcome.plan.produces and outcome.starved > STARVED:
         lines.append(
             f"producers waited {outcome.starved:.0%} of their time for bodies to be made and answers to be judged: "
             "the service could take more batches; latencies are right"

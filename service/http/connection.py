@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sanic.exceptions import RequestTimeout, SanicException, ServiceUnavailable
 
@@ -122,11 +122,11 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the event loop calls.
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio declares the base of all transports
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve the connection; where there are as many as may be, and none of them is idle, refuse it."""
         counts = self.counters.counts
         served = self._sweeper.connections
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
         if len(served) >= self._sweeper.limits.connections and not self._sweeper.make_room():
             self._sweeper.sent_away["refused"] += 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 from service.settings import Limits
 
@@ -42,12 +42,12 @@ class Handshake(asyncio.Protocol):
         self._options = options
         self._handshakes: Handshakes = options["app"].ctx.handshakes
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio declares the base of all transports
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake; where as many as may be are under way the oldest makes room."""
         limits, pending = self._handshakes.limits, self._handshakes.pending
         if len(pending) >= limits.connections:
             pending.pop(next(iter(pending))).abort()
-        pending[self] = transport
+        pending[self] = transport = cast("asyncio.Transport", transport)
         handshake = asyncio.get_running_loop().start_tls(
             transport,
             self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from typing import Final
+from typing import Final, cast
 
 import click
 import uvloop
@@ -44,9 +44,9 @@ class Constant(asyncio.BufferedProtocol):
         self._receipt = b""
         self._transport: asyncio.Transport
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio declares the base of all transports
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember whom to answer."""
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, _size_hint: int) -> memoryview:
         """Where bytes are put that are looked at before the next come."""
