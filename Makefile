@@ -29,7 +29,7 @@ fuzz: $(VENV)/.development  ## other random requests in every run, for a while: 
 	@$(BIN)/python -m tests.service.fuzz $(or $(SECONDS),60) $(SEED)
 
 test-browser: browser  ## test just the pages, in Chromium (apt-get install chromium)
-	@$(BIN)/python -m pytest tests/service/pages/test_dashboard.py tests/service/pages/test_docs.py $(ARGS)
+	@$(BIN)/python -m pytest tests/service/pages/test_dashboard*.py tests/service/pages/test_docs.py $(ARGS)
 
 # Where this fails, the tests that need a browser say that they were not run.
 browser: $(VENV)/.development

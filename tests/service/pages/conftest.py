@@ -11,9 +11,12 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Error, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
-from tests.support.browser import launch
+from tests.support.browser import Watch, launch, opened
+from tests.support.dashboard import MAX_SYMBOLS
+from tests.support.load import Client
+from tests.support.process import Process, running
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,35 @@ def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
         expect.set_options(timeout=15_000)  # what is expected may take a while where many tests share few cores
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def shared_service() -> Iterator[Process]:
+    with running("--max-symbols", str(MAX_SYMBOLS), "--workers", "1") as service:
+        yield service
+
+
+@pytest.fixture
+def client(shared_service: Process) -> Iterator[Client]:
+    """A client of a service without symbols."""
+    with Client(shared_service.url) as client:
+        for entry in client.request("GET", "/symbols/").document["symbols"]:
+            assert client.delete(entry["symbol"]).status == 204
+        yield client
+
+
+@pytest.fixture
+def watch(browser: Browser, shared_service: Process) -> Iterator[Watch]:
+    with opened(browser, shared_service.url) as watch:
+        yield watch
+
+
+@pytest.fixture
+def page(watch: Watch, client: Client, shared_service: Process) -> Page:
+    """The dashboard of a service without symbols."""
+    assert client.request("GET", "/symbols/").document["symbols"] == []
+    watch.page.goto(shared_service.url)
+    return watch.page
 
 
 @pytest.fixture(params=["light", "dark"])
