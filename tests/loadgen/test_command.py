@@ -11,17 +11,12 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.loadgen.servers import WRONG
-from tests.support.commands import begun, loadgen, serving, within
-from tests.support.credentials import issue, token_file
-from tests.support.process import ROOT, Process, running
-
-SMALL = ("--symbols", "2", "--batches", "6", "--batch-size", "1-300", "--duration", "5")
-EURUSD = ROOT / "tests" / "data" / "prices" / "eurusd_ticks.csv"
+from tests.support.commands import EURUSD, SMALL, begun, loadgen, report_of, serving, within
+from tests.support.process import Process, running
 
 
 @pytest.fixture(scope="module")
@@ -95,64 +90,6 @@ def test_one_seed_sends_the_same_bytes(tmp_path: Path) -> None:
     first = json.loads(b"[" + sent[0]["LOAD-0"].replace(b"}{", b"},{") + b"]")
     assert len(first) == 6
     assert {batch["symbol"] for batch in first} == {"LOAD-0"}
-
-
-@pytest.mark.parametrize("wire", ["json", "binary"])
-def test_every_batch_is_in_once_though_answers_are_lost(wire: str) -> None:
-    """With --exactly-once and a server that cuts connections before and after it appends, an audit finds every bit.
-
-    No answer is left unchecked, since every batch is known to be in; without, a batch that was cut off is missing.
-    """
-    sent = ("--symbols", "2", "--batch-size", "1-300", "--prices", "jump")
-    run = ("run", *sent, "--batches", "8", "--duration", "20", "--keep", "--wire", wire)
-    with serving("cuts") as cutting:
-        done = loadgen(*run, "--url", cutting.url, "--exactly-once")
-        assert done.returncode == 4, done.stdout + done.stderr
-        assert " × 412" in done.stdout
-        assert re.search(r"answers +[1-9]\d* right, 0 wrong, 0 unchecked", done.stdout), done.stdout
-        audited = within("audit", "--url", cutting.url, *sent)
-        assert audited.exit_code == 0, audited.output
-        assert audited.output.count(": 8 batches, ") == 2
-    with serving("cuts") as cutting:
-        assert loadgen(*run, "--url", cutting.url).returncode == 4
-        audited = within("audit", "--url", cutting.url, *sent)
-        assert audited.exit_code == 3, audited.output
-
-
-def test_a_batch_that_is_added_twice_is_found_out() -> None:
-    """A server that heeds no position adds a batch a second time: exit code 3, and the audit finds it, too."""
-    with serving("twice") as careless:
-        done = loadgen("run", "--url", careless.url, *SMALL, "--exactly-once", "--keep")
-        assert done.returncode == 3, done.stdout + done.stderr
-        assert within("audit", "--url", careless.url, "--batch-size", "1-300").exit_code == 3
-
-
-def test_a_batch_is_sent_again_after_503_until_it_is_in() -> None:
-    """With --exactly-once nothing is missing behind a refusal that may pass."""
-    with serving("most", "503") as busy:
-        done = loadgen("run", "--url", busy.url, *SMALL, "--exactly-once", "--keep", "--duration", "30")
-        assert done.returncode == 4, done.stdout + done.stderr
-        audited = within("audit", "--url", busy.url, "--batch-size", "1-300")
-        assert audited.exit_code == 0, audited.output
-        assert audited.output.count(": 6 batches, ") == 2
-
-
-@pytest.mark.parametrize("kind", ["float32", "drops", "miscounts"])
-def test_an_audit_finds_what_is_not_as_it_was_sent(kind: str) -> None:
-    """Rounded or missing prices are exit code 3; so are symbols that are not there."""
-    with serving(kind) as wrong:
-        options = ("--url", wrong.url, "--prices", "jump", "--batch-size", "1-300")
-        assert within("audit", *options).exit_code == 3
-        loadgen("run", *options, "--symbols", "2", "--batches", "5", "--keep")
-        audited = within("audit", *options)
-        assert audited.exit_code == 3, audited.output
-        assert "position" in audited.output
-
-
-def report_of(path: Path) -> dict[str, Any]:
-    document = json.loads(path.read_bytes())
-    assert isinstance(document, dict)
-    return document
 
 
 def test_a_stopped_server_shows_in_response_time(tmp_path: Path) -> None:
@@ -369,81 +306,6 @@ def test_the_real_service_stands() -> None:
         ):
             done = loadgen(arguments[0], *arguments[1:], "--url", real.url)
             assert done.returncode in {0, 5}, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, str]]:
-    """The real service over TLS, with a token for writing, and the authority to trust."""
-    folder = tmp_path_factory.mktemp("guarded")
-    certificate = issue(folder)
-    with running(*certificate.options, *token_file(folder, write=TOKEN), workers=1, max_k=5) as service:
-        assert service.url.startswith("https://")
-        yield service, str(certificate.ca)
-
-
-TOKEN = "loadgen-0123456789abcdef"  # noqa: S105 - of a service that lives for a test
-
-
-def test_a_run_over_tls_with_a_token_is_right(
-    guarded: tuple[Process, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Batches larger than a socket's buffer, polls and checks all get through the handshake and past the guard."""
-    service, ca = guarded
-    monkeypatch.setenv("TENFOLD_TOKEN", TOKEN)
-    path = tmp_path / "run.json"
-    sizes = ("--symbols", "3", "--batches", "8", "--batch-size", "10000", "--prices", "jump", "--duration", "20")
-    done = loadgen("run", "--url", service.url, "--ca", ca, *sizes, "--report", str(path))
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = report_of(path)
-    assert report["endpoints"]["add_batch"]["statuses"] == {"200": 24}
-    assert report["answers"]["right"] >= 24
-    assert (report["answers"]["wrong"], report["answers"]["unchecked"]) == (0, 0)
-    assert report["plan"]["url"] == service.url
-    assert TOKEN not in done.stdout + done.stderr + path.read_text()
-    checked = within("check", "--url", service.url, "--ca", ca)
-    assert checked.exit_code == 0, checked.output
-    again = ("--place", "0", "--batches", "2", "--k", "2", "--batch-size", "100")
-    assert within("reproduce", "--url", service.url, "--ca", ca, *again).exit_code == 0
-    ticks = ("replay", str(EURUSD), "--symbol", "EURUSD", "--batch-size", "5000")
-    assert loadgen(*ticks, "--url", service.url, "--ca", ca).returncode == 0
-
-
-def test_who_is_not_let_in_is_told(guarded: tuple[Process, str], tmp_path: Path) -> None:
-    """Without a token, with one that is not known, or before a certificate that is not trusted, it says so and ends."""
-    service, ca = guarded
-    for token in ((), ("--token", "unknown-0123456789")):
-        done = within("run", "--url", service.url, "--ca", ca, *SMALL, *token)
-        assert done.exit_code == 4
-        assert "wants a token" in done.output
-    for trusted in ((), ("--ca", str(issue(tmp_path).ca))):
-        done = within("run", "--url", service.url, *SMALL, *trusted)
-        assert done.exit_code == 4
-        assert "certificate verify failed" in done.output.lower()
-
-
-def test_a_certificate_of_another_host_is_not_trusted(guarded: tuple[Process, str]) -> None:
-    """The name in the URL must be in the certificate; that the authority is trusted does not do."""
-    service, ca = guarded
-    another = service.url.replace("127.0.0.1", "127.1")  # which leads to the same address
-    done = within("check", "--url", another, "--ca", ca)
-    assert done.exit_code == 4
-    assert "certificate is not valid for '127.1'" in " ".join(done.output.split())
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--ca", "/nowhere.pem"),
-        ("--ca", __file__),
-        ("--url", "http://127.0.0.1:1", "--ca", "/nowhere.pem"),
-        ("--token", "two words"),
-    ],
-)
-def test_bad_credentials_are_a_usage_error(options: tuple[str, ...]) -> None:
-    """An authority that cannot be used, or a token that cannot be sent, is exit code 2."""
-    done = within("check", "--url", "https://127.0.0.1:1", *options)
-    assert done.exit_code == 2
-    assert "Traceback" not in done.output
 
 
 def test_a_missed_rate_ends_the_run(server: Process) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 
@@ -14,6 +17,9 @@ from tests.support.process import ROOT, Process, command, until_done
 
 loadgen = partial(command, module="loadgen", seconds=60.0)
 """Run a load generator to its end."""
+
+SMALL = ("--symbols", "2", "--batches", "6", "--batch-size", "1-300", "--duration", "5")
+EURUSD = ROOT / "tests" / "data" / "prices" / "eurusd_ticks.csv"
 
 
 def serving(kind: str, *arguments: str) -> AbstractContextManager[Process]:
@@ -33,3 +39,9 @@ def begun(*arguments: str) -> subprocess.Popen[str]:
 def within(*arguments: str) -> Result:
     """Run a command that starts no processes of its own in this one, which spares a second of imports."""
     return CliRunner().invoke(main, [*arguments])
+
+
+def report_of(path: Path) -> dict[str, Any]:
+    document = json.loads(path.read_bytes())
+    assert isinstance(document, dict)
+    return document
