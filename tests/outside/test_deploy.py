@@ -18,30 +18,12 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.process import ROOT, Process, running, until
-from tests.support.programs import free_port, ran, serving
+from tests.support.programs import NGINX, free_port, ran, serving
 from tests.support.readme import README, blocks
 from tests.support.sockets import Answer, Wire, ask_once, last, request
 
 CONFIGURATION: Final = ROOT / "service/deploy/nginx.conf"
 UNIT: Final = ROOT / "service/deploy/tenfold.service"
-
-MAIN: Final = """
-daemon off;
-master_process off;
-pid pid;
-error_log stderr;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    include {configuration};
-}}
-"""
-"""What Debian's own configuration is around ours, for a program that is started by a test."""
 
 SYMBOLS: Final = (
     *("EUR/USD", "^GSPC", "ES 03-26", "BRK.B", "日経225", "A&B=C", "100%", "symbol=A", "?", "a+b", "~_-.", "%41"),
@@ -124,7 +106,7 @@ def proxied(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for line, node in zip(commands()[:-1], nodes, strict=True):
         text = text.replace(f"127.0.0.1:{started(line)[1]} ", f"127.0.0.1:{node} ")
     (folder / "tenfold.conf").write_text(text.replace("listen 8000;", f"listen 127.0.0.1:{port};"))
-    (folder / "nginx.conf").write_text(MAIN.format(configuration=folder / "tenfold.conf"))
+    (folder / "nginx.conf").write_text(NGINX.format(http=f"include {folder / 'tenfold.conf'};"))
     with serving(port, folder, "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")):
         yield Cluster(port, list(nodes))
 

@@ -13,24 +13,12 @@ import pytest
 
 from tests.support.load import Client, count_of, numbers, together
 from tests.support.process import Process, running
-from tests.support.programs import free_port, serving
+from tests.support.programs import NGINX, free_port, serving
 from tests.support.scrape import Scrape
 from tests.support.sockets import Wire, post
 
-NGINX: Final = """
-daemon off;
-master_process off;
-pid pid;
-error_log stderr;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
+BEFORE_ONE: Final = """
     client_max_body_size 0;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
     upstream tenfold {{ server 127.0.0.1:{service}; keepalive 16; }}
     server {{
         listen 127.0.0.1:{port};
@@ -38,10 +26,9 @@ http {{
             proxy_pass http://tenfold;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_request_buffering {buffering};
+            proxy_request_buffering BUFFERING;
         }}
     }}
-}}
 """
 
 HAPROXY: Final = """
@@ -59,11 +46,17 @@ backend tenfold
     server one 127.0.0.1:{service}
 """
 
+
+def nginx(buffering: str) -> str:
+    """Its configuration, with room for both ports."""
+    return NGINX.replace("{http}", BEFORE_ONE.replace("BUFFERING", buffering))
+
+
 PROXIES: Final = {
-    "nginx": ("nginx", NGINX.replace("{buffering}", "on"), ("-p", "{folder}", "-c", "{configuration}")),
+    "nginx": ("nginx", nginx("on"), ("-p", "{folder}", "-c", "{configuration}")),
     "nginx that passes on as it comes": (
         "nginx",
-        NGINX.replace("{buffering}", "off"),
+        nginx("off"),
         ("-p", "{folder}", "-c", "{configuration}"),
     ),
     "HAProxy": ("haproxy", HAPROXY, ("-f", "{configuration}")),

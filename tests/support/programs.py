@@ -30,6 +30,25 @@ PACKAGES: Final = {
 _PATH: Final = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin"
 
 
+NGINX: Final = """
+daemon off;
+master_process off;
+pid pid;
+error_log stderr;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    {http}
+}}
+"""
+"""What is around a configuration of nginx where a test starts it, in a folder of its own; {http} is what is tested."""
+
+
 def demand() -> None:
     """Skip the test where a program is not installed; where CI runs, which installs them all, let it fail."""
     missing = {package for program, package in PACKAGES.items() if shutil.which(program, path=_PATH) is None}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import orjson
+import pytest
 
 from loadgen.prices import Prices
 from loadgen.truth.ledger import CUT, GIVEN_UP, Ledger, Poll, Tally
@@ -128,22 +129,14 @@ def test_a_lost_batch_is_taken_whole_or_not_at_all() -> None:
         assert ledger.tally == Tally(wrong=1)
 
 
-def test_a_batch_that_was_not_taken_cannot_come_later() -> None:
-    """Once a batch that was sent after the cut stands where the lost one would, room for the lost one is a mistake."""
+@pytest.mark.parametrize(("lost", "tally"), [(CUT, Tally(wrong=1)), (GIVEN_UP, Tally())], ids=["cut", "given up"])
+def test_a_batch_that_comes_after_one_that_was_sent_later(lost: int, tally: Tally) -> None:
+    """Of one that was cut that is a mistake; one whose client lost patience the service may take long after."""
     ledger = ledger_of(A, B, C)
-    ledger.ended(0, 1, CUT, b"")
+    ledger.ended(0, 1, lost, b"")
     ledger.ended(1, 2, 200, receipt(20, 20))
     ledger.ended(2, 3, 200, receipt(20, 60))
-    assert ledger.tally == Tally(wrong=1)
-
-
-def test_a_batch_that_was_given_up_may_come_later() -> None:
-    """The service may take a request long after its client has lost patience."""
-    ledger = ledger_of(A, B, C)
-    ledger.ended(0, 1, GIVEN_UP, b"")
-    ledger.ended(1, 2, 200, receipt(20, 20))
-    ledger.ended(2, 3, 200, receipt(20, 60))
-    assert ledger.tally == Tally()
+    assert ledger.tally == tally
 
 
 def test_several_lost_batches_are_told_apart_by_their_sizes() -> None:
